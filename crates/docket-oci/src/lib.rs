@@ -1,0 +1,1 @@
+//! The words of OCI, spoken by server and client alike.

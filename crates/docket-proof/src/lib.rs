@@ -1,0 +1,1 @@
+//! Bytes in, proof out: COSE, Merkle tree, statements, receipts, trust.

@@ -1,0 +1,2 @@
+//! How people and programs reach Docket.
+fn main() {}
