@@ -1,0 +1,125 @@
+//! Bodies and headers of listings.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{RepositoryName, Tag};
+use crate::query;
+
+/// The body of a tag listing (distribution-spec, "Listing Tags").
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TagList {
+    /// The repository.
+    pub name: RepositoryName,
+    /// Its tags in byte order; empty, never null. Null is read as empty, because other registries write it.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+/// The body of a repository listing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Catalog {
+    /// Names in byte order; empty, never null.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub repositories: Vec<RepositoryName>,
+}
+
+/// The body of extension discovery (distribution-spec, extensions).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Extensions {
+    /// What this registry, or this repository, offers beyond the spec.
+    pub extensions: Vec<Extension>,
+}
+
+/// One extension of a registry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Extension {
+    /// Its name, starting with an underscore.
+    pub name: String,
+    /// Where it is described.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What it does, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its paths, below `/v2/` or below the repository.
+    pub endpoints: Vec<String>,
+}
+
+/// The `Link` header to the page after `last` of at most `n` entries: relative, escaped, `</path?n=2&last=b>; rel="next"`.
+pub fn next_link(path: &str, n: u32, last: &str) -> String {
+    next_link_with(path, &[("n", &n.to_string()), ("last", last)])
+}
+
+/// The `Link` header to a next page with the parameters given, for listings that carry a filter along.
+pub fn next_link_with(path: &str, parameters: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> = parameters
+        .iter()
+        .map(|(key, value)| format!("{key}={}", query::escape(value)))
+        .collect();
+    format!("<{path}?{}>; rel=\"next\"", pairs.join("&"))
+}
+
+/// The target of a `Link` header whose relation is `next`, as the other registry wrote it: a path or a URL (RFC 8288).
+pub fn parse_next_link(header: &str) -> Option<&str> {
+    let mut rest = header;
+    while let Some((_, link)) = rest.split_once('<') {
+        let (target, parameters) = link.split_once('>')?;
+        let (own, others) = parameters.split_once(",").unwrap_or((parameters, ""));
+        let is_next = own
+            .split(';')
+            .filter_map(|parameter| parameter.split_once('='))
+            .any(|(key, value)| {
+                key.trim().eq_ignore_ascii_case("rel")
+                    && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
+            });
+        if is_next {
+            return Some(target);
+        }
+        rest = others;
+    }
+    None
+}
+
+fn null_is_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_next_link_is_relative_and_escaped_and_reads_back() {
+        let link = next_link("/v2/a/tags/list", 2, "b&c");
+        assert_eq!(link, r#"</v2/a/tags/list?n=2&last=b%26c>; rel="next""#);
+        assert_eq!(
+            parse_next_link(&link),
+            Some("/v2/a/tags/list?n=2&last=b%26c")
+        );
+    }
+
+    #[test]
+    fn only_the_next_relation_is_followed() {
+        assert_eq!(
+            parse_next_link(r#"</a>; rel="prev", </b>; title=x; REL=next"#),
+            Some("/b")
+        );
+        for header in ["", "</a>", r#"</a>; rel="prev""#, "<a", "a; rel=next"] {
+            assert_eq!(parse_next_link(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn no_tags_are_an_empty_list_and_null_is_read_as_one() {
+        let list: TagList =
+            serde_json::from_str(r#"{"name":"a","tags":null}"#).expect("null is tolerated");
+        assert_eq!(
+            serde_json::to_string(&list).expect("serializes"),
+            r#"{"name":"a","tags":[]}"#
+        );
+    }
+}
