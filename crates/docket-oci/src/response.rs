@@ -64,7 +64,7 @@ pub fn parse_next_link(header: &str) -> Option<&str> {
     let mut rest = header;
     while let Some((_, link)) = rest.split_once('<') {
         let (target, parameters) = link.split_once('>')?;
-        let (own, others) = parameters.split_once(",").unwrap_or((parameters, ""));
+        let (own, others) = parameters.split_once(',').unwrap_or((parameters, ""));
         let is_next = own
             .split(';')
             .filter_map(|parameter| parameter.split_once('='))

@@ -19,6 +19,8 @@ impl Manifest {
         if bytes.len() > MANIFEST_BYTES_MAX {
             return Err(ManifestError::TooLarge { bytes: bytes.len() });
         }
+        // The JSON parser skips over unknown fields without looking at their encoding.
+        std::str::from_utf8(bytes)?;
         check_depth(bytes)?;
         let keys = top_level_keys(bytes)?;
         let body: Body = serde_json::from_slice(bytes)?;
@@ -107,6 +109,9 @@ pub enum ManifestError {
         /// How long it is.
         bytes: usize,
     },
+    /// Not UTF-8.
+    #[error("the manifest is not utf-8: {0}")]
+    Encoding(#[from] std::str::Utf8Error),
     /// Nested beyond [`DEPTH_MAX`].
     #[error("the manifest is nested deeper than {DEPTH_MAX} levels")]
     TooDeep,
