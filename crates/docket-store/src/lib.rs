@@ -1,1 +1,29 @@
-//! Keeps bytes and rows.
+//! Keeps bytes and rows: blobs, the catalog of repositories, the ledger's rows and its head guard.
+//!
+//! The store knows no proofs: hashes, signatures and paths are bytes to it. All changes go through one
+//! writer task that commits what is waiting in one transaction (`writer`); reads come from a pool of
+//! read-only connections (`catalog`). What lies where is drawn once, in `keys`.
+
+pub mod keys;
+
+mod blobs;
+mod cache;
+mod catalog;
+mod change;
+mod decide;
+mod error;
+mod guard;
+mod rows;
+mod sql;
+mod store;
+mod writer;
+
+pub use blobs::{BlobFiles, BlobReader, StagedBlob, Staging};
+pub use catalog::ClaimFilter;
+pub use change::{
+    Append, AppendOutcome, BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestPut, ManifestRow,
+    NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow, PutOutcome, ReferrerRow,
+};
+pub use error::StoreError;
+pub use guard::{GuardPoint, HeadGuard};
+pub use store::{FORMAT_VERSION, Store};

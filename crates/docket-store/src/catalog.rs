@@ -1,0 +1,332 @@
+//! Reads: what stands in repositories and in the ledger. Every answer is one committed state.
+
+use docket_oci::digest::Digest;
+use docket_oci::name::{Reference, RepositoryName, Tag};
+use sqlx::sqlite::SqliteRow;
+
+use crate::change::{
+    BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestRow, PlacementRow, ReferrerRow,
+};
+use crate::rows::{KIND_FILE, KIND_INLINE, KIND_RECEIPT, KIND_STATEMENT};
+use crate::sql::{Value, column, fetch_all, fetch_optional};
+use crate::{Store, StoreError};
+
+/// What a query asks for; `None` = anything.
+#[derive(Debug, Clone, Default)]
+pub struct ClaimFilter {
+    /// The artifact spoken of.
+    pub subject: Option<Digest>,
+    /// Who signed.
+    pub issuer: Option<String>,
+    /// What kind of claim.
+    pub claim_type: Option<String>,
+}
+
+impl Store {
+    /// A blob, if the repository holds it.
+    pub async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRow>, StoreError> {
+        const TEXT: &str = "SELECT b.size, b.kind, b.entry_idx, b.body FROM repo r \
+            JOIN digest d ON d.value = $2 JOIN blob_link l ON l.repo_id = r.id AND l.digest_id = d.id \
+            JOIN blob b ON b.digest_id = d.id WHERE r.name = $1";
+        let values = [repository.as_str().into(), digest.to_key().into()];
+        let row = fetch_optional(&self.readers, TEXT, &values).await.map_err(StoreError::database("read a blob"))?;
+        row.map(|row| blob_row(&row, digest)).transpose()
+    }
+
+    /// A manifest by tag or digest, if the repository holds it.
+    pub async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<ManifestRow>, StoreError> {
+        let name = reference.to_string();
+        if let Some(row) = self.cache.find(repository.as_str(), &name) {
+            return Ok(Some(row));
+        }
+        let started = self.cache.start_read();
+        let row = self.read_manifest(repository, reference).await?;
+        if let Some(row) = &row {
+            self.cache.keep(started, repository.as_str(), &name, row);
+        }
+        Ok(row)
+    }
+
+    async fn read_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<ManifestRow>, StoreError> {
+        const BY_TAG: &str = "SELECT d.value, m.media_type, b.body FROM repo r \
+            JOIN tag t ON t.repo_id = r.id AND t.name = $2 \
+            JOIN manifest m ON m.repo_id = r.id AND m.digest_id = t.digest_id \
+            JOIN digest d ON d.id = m.digest_id JOIN blob b ON b.digest_id = m.digest_id WHERE r.name = $1";
+        const BY_DIGEST: &str = "SELECT d.value, m.media_type, b.body FROM repo r \
+            JOIN digest d ON d.value = $2 JOIN manifest m ON m.repo_id = r.id AND m.digest_id = d.id \
+            JOIN blob b ON b.digest_id = m.digest_id WHERE r.name = $1";
+        let (text, key) = match reference {
+            Reference::Tag(tag) => (BY_TAG, Value::from(tag.as_str())),
+            Reference::Digest(digest) => (BY_DIGEST, digest.to_key().into()),
+        };
+        let row = fetch_optional(&self.readers, text, &[repository.as_str().into(), key]).await;
+        let Some(row) = row.map_err(StoreError::database("read a manifest"))? else {
+            return Ok(None);
+        };
+        let bytes: Vec<u8> = column(&row, 2)?;
+        Ok(Some(ManifestRow { digest: digest(&row, 0)?, media_type: column(&row, 1)?, bytes: bytes.into() }))
+    }
+
+    /// Tags after `last` in byte order, at most `limit`; `None` if there is no such repository.
+    pub async fn tags(
+        &self,
+        repository: &RepositoryName,
+        last: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<Tag>>, StoreError> {
+        const REPO: &str = "SELECT id FROM repo WHERE name = $1";
+        const TEXT: &str = "SELECT name FROM tag WHERE repo_id = $1 AND name > $2 ORDER BY name LIMIT $3";
+        let failed = || StoreError::database("read tags");
+        let repo = fetch_optional(&self.readers, REPO, &[repository.as_str().into()]).await.map_err(failed())?;
+        let Some(repo) = repo else { return Ok(None) };
+        let values = [column::<i64>(&repo, 0)?.into(), last.into(), (limit as u64).into()];
+        let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(failed())?;
+        let tags = rows.iter().map(|row| parsed(column::<String>(row, 0)?.parse(), "a tag"));
+        tags.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Tags that point to a manifest.
+    pub async fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Result<Vec<Tag>, StoreError> {
+        const TEXT: &str = "SELECT t.name FROM repo r JOIN digest d ON d.value = $2 \
+            JOIN tag t ON t.repo_id = r.id AND t.digest_id = d.id WHERE r.name = $1 ORDER BY t.name";
+        let values = [repository.as_str().into(), digest.to_key().into()];
+        let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read tags"))?;
+        rows.iter().map(|row| parsed(column::<String>(row, 0)?.parse(), "a tag")).collect()
+    }
+
+    /// Repositories after `last` in byte order, at most `limit`.
+    pub async fn repositories(&self, last: &str, limit: usize) -> Result<Vec<RepositoryName>, StoreError> {
+        const TEXT: &str = "SELECT name FROM repo WHERE name > $1 ORDER BY name LIMIT $2";
+        let values = [last.into(), (limit as u64).into()];
+        let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read repositories"))?;
+        rows.iter().map(|row| parsed(column::<String>(row, 0)?.parse(), "a repository")).collect()
+    }
+
+    /// Whether the repository exists.
+    pub async fn has_repository(&self, repository: &RepositoryName) -> Result<bool, StoreError> {
+        const TEXT: &str = "SELECT 1 FROM repo WHERE name = $1";
+        let row = fetch_optional(&self.readers, TEXT, &[repository.as_str().into()]).await;
+        Ok(row.map_err(StoreError::database("read a repository"))?.is_some())
+    }
+
+    /// Manifests whose subject is `subject`, optionally of one artifact type, after `last`, at most `limit`.
+    pub async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        last: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Vec<ReferrerRow>, StoreError> {
+        const TEXT: &str = "SELECT d.value, m.descriptor FROM repo r JOIN digest s ON s.value = $2 \
+            JOIN manifest m ON m.repo_id = r.id AND m.subject_id = s.id JOIN digest d ON d.id = m.digest_id \
+            WHERE r.name = $1 AND ($3 IS NULL OR m.artifact_type = $3) \
+            AND m.digest_id > coalesce((SELECT id FROM digest WHERE value = $4), 0) ORDER BY m.digest_id LIMIT $5";
+        let values = [
+            repository.as_str().into(),
+            subject.to_key().into(),
+            artifact_type.map_or(Value::Null, Value::from),
+            last.map_or(Value::Null, |digest| digest.to_key().into()),
+            (limit as u64).into(),
+        ];
+        let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read referrers"))?;
+        let row = |row| Ok(ReferrerRow { digest: digest(row, 0)?, descriptor: column(row, 1)? });
+        rows.iter().map(row).collect()
+    }
+
+    /// The newest tree; `None` before the genesis entry.
+    pub async fn head(&self) -> Result<Option<HeadRow>, StoreError> {
+        const TEXT: &str = "SELECT size, root, frontier FROM head";
+        let row = fetch_optional(&self.readers, TEXT, &[]).await.map_err(StoreError::database("read the head"))?;
+        let row =
+            row.map(|row| Ok(HeadRow { size: number(&row, 0)?, root: hash(&row, 1)?, frontier: column(&row, 2)? }));
+        row.transpose()
+    }
+
+    /// The batch that ends at a tree size.
+    pub async fn batch(&self, tree_size: u64) -> Result<Option<BatchRow>, StoreError> {
+        const TEXT: &str = "SELECT tree_size, root, logged_at, protected, signature FROM batch WHERE tree_size = $1";
+        let row = fetch_optional(&self.readers, TEXT, &[tree_size.into()]).await;
+        let row = row.map_err(StoreError::database("read a batch"))?;
+        row.map(|row| batch_row(&row)).transpose()
+    }
+
+    /// Batches that end after `after`, oldest first, at most `limit`.
+    pub async fn batches(&self, after: u64, limit: usize) -> Result<Vec<BatchRow>, StoreError> {
+        const TEXT: &str = "SELECT tree_size, root, logged_at, protected, signature FROM batch \
+            WHERE tree_size > $1 ORDER BY tree_size LIMIT $2";
+        let rows = fetch_all(&self.readers, TEXT, &[after.into(), (limit as u64).into()]).await;
+        rows.map_err(StoreError::database("read batches"))?.iter().map(batch_row).collect()
+    }
+
+    /// An entry by position.
+    pub async fn entry(&self, index: u64) -> Result<Option<EntryRow>, StoreError> {
+        Ok(self.entries(index, index + 1).await?.pop())
+    }
+
+    /// An entry by its id.
+    pub async fn entry_by_id(&self, entry_id: &[u8; 32]) -> Result<Option<EntryRow>, StoreError> {
+        const TEXT: &str = "SELECT idx, entry_id, bytes, leaf, tree_size, path, decided_by FROM entry \
+            WHERE entry_id = $1";
+        let row = fetch_optional(&self.readers, TEXT, &[entry_id.to_vec().into()]).await;
+        let row = row.map_err(StoreError::database("read an entry"))?;
+        row.map(|row| entry_row(&row)).transpose()
+    }
+
+    /// Entries of `first..end`; the caller bounds the range.
+    pub async fn entries(&self, first: u64, end: u64) -> Result<Vec<EntryRow>, StoreError> {
+        const TEXT: &str = "SELECT idx, entry_id, bytes, leaf, tree_size, path, decided_by FROM entry \
+            WHERE idx >= $1 AND idx < $2 ORDER BY idx";
+        let values = [first.into(), end.into()];
+        let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read entries"))?;
+        rows.iter().map(entry_row).collect()
+    }
+
+    /// Leaf hashes of `first..end`, one after the other.
+    pub async fn leaves(&self, first: u64, end: u64) -> Result<Vec<[u8; 32]>, StoreError> {
+        const TEXT: &str = "SELECT leaf FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx";
+        let rows = fetch_all(&self.readers, TEXT, &[first.into(), end.into()]).await;
+        rows.map_err(StoreError::database("read leaves"))?.iter().map(|row| hash(row, 0)).collect()
+    }
+
+    /// Entries that match, oldest first, from index `from` and below `below`, at most `limit`.
+    pub async fn claims(
+        &self,
+        filter: &ClaimFilter,
+        from: u64,
+        below: u64,
+        limit: usize,
+    ) -> Result<Vec<EntryRow>, StoreError> {
+        // One text per driving index; `+` keeps the planner from choosing another.
+        const BY_SUBJECT: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, e.decided_by \
+            FROM entry e WHERE e.subject_id = (SELECT id FROM digest WHERE value = $1) \
+            AND ($2 IS NULL OR +e.issuer_id = (SELECT id FROM term WHERE value = $2)) \
+            AND ($3 IS NULL OR +e.type_id = (SELECT id FROM term WHERE value = $3)) \
+            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
+        const BY_ISSUER: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, e.decided_by \
+            FROM entry e WHERE $1 IS NULL AND e.issuer_id = (SELECT id FROM term WHERE value = $2) \
+            AND ($3 IS NULL OR +e.type_id = (SELECT id FROM term WHERE value = $3)) \
+            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
+        const BY_TYPE: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, e.decided_by \
+            FROM entry e WHERE $1 IS NULL AND $2 IS NULL AND e.type_id = (SELECT id FROM term WHERE value = $3) \
+            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
+        const ALL: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, e.decided_by \
+            FROM entry e WHERE $1 IS NULL AND $2 IS NULL AND $3 IS NULL \
+            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
+        let text = match (&filter.subject, &filter.issuer, &filter.claim_type) {
+            (Some(_), _, _) => BY_SUBJECT,
+            (None, Some(_), _) => BY_ISSUER,
+            (None, None, Some(_)) => BY_TYPE,
+            (None, None, None) => ALL,
+        };
+        let values = [
+            filter.subject.map_or(Value::Null, |digest| digest.to_key().into()),
+            filter.issuer.as_deref().map_or(Value::Null, Value::from),
+            filter.claim_type.as_deref().map_or(Value::Null, Value::from),
+            from.into(),
+            below.into(),
+            (limit as u64).into(),
+        ];
+        let rows = fetch_all(&self.readers, text, &values).await.map_err(StoreError::database("read claims"))?;
+        rows.iter().map(entry_row).collect()
+    }
+
+    /// Where entries stand.
+    pub async fn placements(&self, index: u64) -> Result<Vec<PlacementRow>, StoreError> {
+        const TEXT: &str = "SELECT p.idx, r.name, s.value, e.value FROM placement p JOIN repo r ON r.id = p.repo_id \
+            JOIN digest s ON s.id = p.statement_id LEFT JOIN digest e ON e.id = p.evidence_id \
+            WHERE p.idx = $1 ORDER BY r.name";
+        let rows = fetch_all(&self.readers, TEXT, &[index.into()]).await;
+        let row = |row: &SqliteRow| {
+            Ok(PlacementRow {
+                index: number(row, 0)?,
+                repository: parsed(column::<String>(row, 1)?.parse(), "a repository")?,
+                statement: digest(row, 2)?,
+                evidence: column::<Option<&[u8]>>(row, 3)?.map(digest_from).transpose()?,
+            })
+        };
+        rows.map_err(StoreError::database("read placements"))?.iter().map(row).collect()
+    }
+
+    /// Everyone the ledger admits.
+    pub async fn issuers(&self) -> Result<Vec<IssuerRow>, StoreError> {
+        const TEXT: &str = "SELECT name, issuer, public_key, entry_idx FROM issuer ORDER BY name";
+        let rows = fetch_all(&self.readers, TEXT, &[]).await.map_err(StoreError::database("read issuers"))?;
+        let row = |row| {
+            Ok(IssuerRow {
+                name: column(row, 0)?,
+                issuer: column(row, 1)?,
+                public_key: column(row, 2)?,
+                entry: number(row, 3)?,
+            })
+        };
+        rows.iter().map(row).collect()
+    }
+}
+
+pub(crate) fn blob_row(row: &SqliteRow, digest: &Digest) -> Result<BlobRow, StoreError> {
+    let entry = || -> Result<u64, StoreError> {
+        let index: Option<i64> = column(row, 2)?;
+        index.map(|index| index as u64).ok_or_else(|| StoreError::damaged(format!("blob {digest} names no entry")))
+    };
+    let body = match column::<i64>(row, 1)? {
+        KIND_INLINE => BlobBody::Inline(column::<Vec<u8>>(row, 3)?.into()),
+        KIND_FILE => BlobBody::File,
+        KIND_STATEMENT => BlobBody::StatementOf(entry()?),
+        KIND_RECEIPT => BlobBody::ReceiptOf(entry()?),
+        kind => {
+            return Err(StoreError::damaged(format!("blob {digest} is of unknown kind {kind}")));
+        }
+    };
+    Ok(BlobRow { size: number(row, 0)?, body })
+}
+
+fn batch_row(row: &SqliteRow) -> Result<BatchRow, StoreError> {
+    Ok(BatchRow {
+        tree_size: number(row, 0)?,
+        root: hash(row, 1)?,
+        logged_at: column(row, 2)?,
+        protected: column(row, 3)?,
+        signature: column(row, 4)?,
+    })
+}
+
+fn entry_row(row: &SqliteRow) -> Result<EntryRow, StoreError> {
+    Ok(EntryRow {
+        index: number(row, 0)?,
+        entry_id: hash(row, 1)?,
+        bytes: column(row, 2)?,
+        leaf: hash(row, 3)?,
+        tree_size: number(row, 4)?,
+        path: column(row, 5)?,
+        decided_by: number(row, 6)?,
+    })
+}
+
+pub(crate) fn number(row: &SqliteRow, at: usize) -> Result<u64, StoreError> {
+    u64::try_from(column::<i64>(row, at)?).map_err(|_| StoreError::damaged("a negative number where a count stands"))
+}
+
+fn hash(row: &SqliteRow, at: usize) -> Result<[u8; 32], StoreError> {
+    column::<&[u8]>(row, at)?.try_into().map_err(|_| StoreError::damaged("a hash that is not 32 bytes long"))
+}
+
+pub(crate) fn digest(row: &SqliteRow, at: usize) -> Result<Digest, StoreError> {
+    digest_from(column(row, at)?)
+}
+
+fn digest_from(key: &[u8]) -> Result<Digest, StoreError> {
+    Digest::from_key(key).ok_or_else(|| StoreError::damaged("a digest of unknown form"))
+}
+
+pub(crate) fn parsed<T, E>(value: Result<T, E>, what: &str) -> Result<T, StoreError> {
+    value.map_err(|_| StoreError::damaged(format!("{what} outside the grammar")))
+}

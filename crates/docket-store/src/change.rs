@@ -1,0 +1,289 @@
+//! The changes the writer can be asked for, their answers, and the rows that reads give back.
+
+use bytes::Bytes;
+use docket_oci::digest::Digest;
+use docket_oci::name::{RepositoryName, Tag};
+
+/// New content for a repository.
+#[derive(Debug, Clone)]
+pub struct NewBlob {
+    /// Its digest, already computed over the bytes.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Where the bytes are.
+    pub body: BlobBody,
+}
+
+/// Where the bytes of a blob are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobBody {
+    /// Here: at most [`INLINE_BYTES_MAX`](crate::keys::INLINE_BYTES_MAX), more only for manifests.
+    Inline(Bytes),
+    /// In the file of its digest, synced before the row is written.
+    File,
+    /// The transparent statement made from this ledger entry and its first receipt.
+    StatementOf(u64),
+    /// The first receipt of this ledger entry.
+    ReceiptOf(u64),
+}
+
+/// A blob as read.
+#[derive(Debug, Clone)]
+pub struct BlobRow {
+    /// Its length in bytes.
+    pub size: u64,
+    /// Where the bytes are.
+    pub body: BlobBody,
+}
+
+/// A manifest to keep, already parsed and hashed by the caller.
+#[derive(Debug, Clone)]
+pub struct NewManifest {
+    /// Digest of the bytes.
+    pub digest: Digest,
+    /// The exact bytes.
+    pub bytes: Bytes,
+    /// Content type it is served with.
+    pub media_type: String,
+    /// How it appears among the referrers of its subject.
+    pub referrer: Option<NewReferrer>,
+}
+
+/// How a manifest appears among the referrers of its subject.
+#[derive(Debug, Clone)]
+pub struct NewReferrer {
+    /// What it refers to; need not exist.
+    pub subject: Digest,
+    /// Its artifact type, for the filter.
+    pub artifact_type: Option<String>,
+    /// Its descriptor as JSON.
+    pub descriptor: String,
+}
+
+/// A manifest put: the manifest, what must already stand in the repository, and the tags to move.
+#[derive(Debug, Clone)]
+pub struct ManifestPut {
+    /// Where.
+    pub repository: RepositoryName,
+    /// What.
+    pub manifest: NewManifest,
+    /// Blobs that must be visible in the repository.
+    pub required_blobs: Vec<Digest>,
+    /// Children that must stand in the repository, as manifests or blobs.
+    pub required_children: Vec<Digest>,
+    /// Tags that point to it afterwards.
+    pub tags: Vec<Tag>,
+}
+
+/// Answer to a manifest put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// It stands, durably.
+    Stored,
+    /// Nothing was changed: the repository lacks these.
+    Missing(Vec<Digest>),
+}
+
+/// A manifest as read.
+#[derive(Debug, Clone)]
+pub struct ManifestRow {
+    /// Its digest.
+    pub digest: Digest,
+    /// Content type it is served with.
+    pub media_type: String,
+    /// The exact bytes.
+    pub bytes: Bytes,
+}
+
+/// A referrer as read.
+#[derive(Debug, Clone)]
+pub struct ReferrerRow {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its descriptor as JSON.
+    pub descriptor: String,
+}
+
+/// The newest tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadRow {
+    /// Number of entries.
+    pub size: u64,
+    /// Root hash.
+    pub root: [u8; 32],
+    /// The compact range, opaque here.
+    pub frontier: Vec<u8>,
+}
+
+/// One signed batch: the tree after it, and the one signature all its receipts share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchRow {
+    /// Tree size after the batch.
+    pub tree_size: u64,
+    /// Root of that tree.
+    pub root: [u8; 32],
+    /// Batch time, Unix seconds.
+    pub logged_at: i64,
+    /// Protected header of its receipts.
+    pub protected: Vec<u8>,
+    /// Signature of its receipts.
+    pub signature: Vec<u8>,
+}
+
+/// An entry to append.
+#[derive(Debug, Clone)]
+pub struct NewEntry {
+    /// SHA-256 of `bytes`.
+    pub entry_id: [u8; 32],
+    /// What the ledger holds.
+    pub bytes: Vec<u8>,
+    /// Leaf hash.
+    pub leaf: [u8; 32],
+    /// Inclusion path in the tree of the batch, hashes one after the other.
+    pub path: Vec<u8>,
+    /// Entry that admitted the issuer.
+    pub decided_by: u64,
+    /// Issuer, for queries.
+    pub issuer: String,
+    /// Claim type, for queries.
+    pub claim_type: String,
+    /// Artifact it speaks of, for queries.
+    pub subject: Option<Digest>,
+}
+
+/// Manifests and composed blobs that make an entry visible in a repository.
+#[derive(Debug, Clone)]
+pub struct NewPlacement {
+    /// The entry.
+    pub index: u64,
+    /// Where.
+    pub repository: RepositoryName,
+    /// The statement manifest.
+    pub statement: NewManifest,
+    /// Digest of the evidence manifest that the statement manifest refers to.
+    pub evidence: Option<Digest>,
+    /// The evidence manifest, where it does not stand yet.
+    pub evidence_manifest: Option<NewManifest>,
+    /// Blobs to make visible: the composed layers, the empty config.
+    pub blobs: Vec<NewBlob>,
+    /// Blobs that must be visible in the repository (the document).
+    pub required_blobs: Vec<Digest>,
+    /// Manifests that must stand in the repository (the artifact).
+    pub required_manifests: Vec<Digest>,
+}
+
+/// An issuer admitted by an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerRow {
+    /// The operator's name for it.
+    pub name: String,
+    /// Its identity.
+    pub issuer: String,
+    /// SPKI DER.
+    pub public_key: Vec<u8>,
+    /// The entry that admitted it.
+    pub entry: u64,
+}
+
+/// One batch for the ledger; all of it commits, or none.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The tree it extends: compared with the head in the transaction.
+    pub expected: Option<(u64, [u8; 32])>,
+    /// The tree afterwards.
+    pub head: HeadRow,
+    /// Its signature.
+    pub batch: BatchRow,
+    /// Its entries, at indexes from the old size on.
+    pub entries: Vec<NewEntry>,
+    /// Where they become visible.
+    pub placements: Vec<NewPlacement>,
+    /// Issuers they admit.
+    pub issuers: Vec<IssuerRow>,
+}
+
+/// Answer to an append or a placement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppendOutcome {
+    /// Committed and synced.
+    Committed,
+    /// Nothing was changed: the head is not the expected one.
+    HeadMoved,
+    /// Nothing was changed: these placements (by position) lack something in their repository.
+    PlacementsRefused(Vec<usize>),
+}
+
+/// A ledger entry as read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryRow {
+    /// Position in the ledger.
+    pub index: u64,
+    /// SHA-256 of `bytes`.
+    pub entry_id: [u8; 32],
+    /// What the ledger holds.
+    pub bytes: Vec<u8>,
+    /// Leaf hash.
+    pub leaf: [u8; 32],
+    /// Tree size of its batch.
+    pub tree_size: u64,
+    /// Inclusion path in that tree.
+    pub path: Vec<u8>,
+    /// Entry that admitted its issuer.
+    pub decided_by: u64,
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacementRow {
+    /// The entry.
+    pub index: u64,
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The statement manifest.
+    pub statement: Digest,
+    /// The evidence manifest.
+    pub evidence: Option<Digest>,
+}
+
+/// One change, as the writer's queue holds it.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    PutBlob { repository: RepositoryName, blob: NewBlob },
+    MountBlob { from: RepositoryName, to: RepositoryName, digest: Digest },
+    DeleteBlob { repository: RepositoryName, digest: Digest },
+    PutManifest(Box<ManifestPut>),
+    DeleteTag { repository: RepositoryName, tag: Tag },
+    DeleteManifest { repository: RepositoryName, digest: Digest },
+    Append(Box<Append>),
+    Place(Box<NewPlacement>),
+}
+
+impl Change {
+    /// Bytes it brings into the transaction, roughly; what bounds a group.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::PutBlob { blob, .. } => match &blob.body {
+                BlobBody::Inline(bytes) => bytes.len(),
+                BlobBody::File | BlobBody::StatementOf(_) | BlobBody::ReceiptOf(_) => 0,
+            },
+            Self::PutManifest(put) => put.manifest.bytes.len(),
+            Self::Append(append) => append.entries.iter().map(|entry| entry.bytes.len()).sum(),
+            Self::MountBlob { .. }
+            | Self::DeleteBlob { .. }
+            | Self::DeleteTag { .. }
+            | Self::DeleteManifest { .. }
+            | Self::Place(_) => 0,
+        }
+    }
+}
+
+/// What the writer answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    NotFound,
+    Missing(Vec<Digest>),
+    HeadMoved,
+    PlacementsRefused(Vec<usize>),
+}

@@ -1,0 +1,380 @@
+//! Decides a run of additions against what stands: one read for all preconditions, then rows.
+//!
+//! Each change sees what the changes before it in the same run will add.
+
+use std::collections::{HashMap, HashSet};
+
+use docket_oci::digest::Digest;
+use docket_oci::name::RepositoryName;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::change::{Append, BlobBody, Change, ManifestPut, NewBlob, NewManifest, NewPlacement, Outcome};
+use crate::rows::Rows;
+use crate::sql::{Lookup, Value};
+
+/// Numbers given to names. Owned by the writer task; cleared whenever a transaction did not commit, since it may
+/// then hold numbers that were never stored.
+#[derive(Debug, Default)]
+pub(crate) struct Ids {
+    repos: HashMap<String, i64>,
+    terms: HashMap<String, i64>,
+    next_repo: i64,
+    next_term: i64,
+    next_digest: i64,
+}
+
+impl Ids {
+    /// Reads where numbering goes on.
+    pub(crate) async fn load(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
+        const NEXT: &str = "SELECT (SELECT coalesce(max(id), 0) + 1 FROM repo), \
+            (SELECT coalesce(max(id), 0) + 1 FROM term), (SELECT coalesce(max(id), 0) + 1 FROM digest)";
+        let row = sqlx::query(NEXT).fetch_one(connection).await?;
+        Ok(Self {
+            next_repo: row.try_get(0)?,
+            next_term: row.try_get(1)?,
+            next_digest: row.try_get(2)?,
+            ..Self::default()
+        })
+    }
+
+    /// Forgets names; numbers are never given twice.
+    pub(crate) fn forget(&mut self) {
+        self.repos.clear();
+        self.terms.clear();
+    }
+}
+
+/// A run of additions being decided.
+pub(crate) struct Run<'a> {
+    ids: &'a mut Ids,
+    digests: HashMap<Digest, i64>,
+    links: HashSet<(i64, i64)>,
+    manifests: HashSet<(i64, i64)>,
+    head: Option<(u64, [u8; 32])>,
+    rows: Rows,
+}
+
+impl<'a> Run<'a> {
+    /// Reads everything the changes ask about.
+    pub(crate) async fn load(
+        connection: &mut SqliteConnection,
+        ids: &'a mut Ids,
+        changes: &[Change],
+    ) -> Result<Self, sqlx::Error> {
+        if ids.repos.len() > NAMES_MAX || ids.terms.len() > NAMES_MAX {
+            ids.forget();
+        }
+        let mut asked = Asked::default();
+        changes.iter().for_each(|change| asked.change(change));
+        let mut run = Self {
+            ids,
+            digests: HashMap::new(),
+            links: HashSet::new(),
+            manifests: HashSet::new(),
+            head: None,
+            rows: Rows::default(),
+        };
+        run.load_names(connection, &asked).await?;
+        let keys: Vec<_> = asked.digests.iter().map(|digest| vec![Value::Bytes(digest.to_key())]).collect();
+        for row in DIGESTS.run(connection, &keys).await? {
+            let digest = Digest::from_key(row.try_get(0)?).ok_or(sqlx::Error::RowNotFound)?;
+            run.digests.insert(digest, row.try_get(1)?);
+        }
+        let keys = run.pairs(&asked.links);
+        for row in LINKS.run(connection, &keys).await? {
+            run.links.insert((row.try_get(0)?, row.try_get(1)?));
+        }
+        let keys = run.pairs(&asked.manifests);
+        for row in MANIFESTS.run(connection, &keys).await? {
+            run.manifests.insert((row.try_get(0)?, row.try_get(1)?));
+        }
+        if asked.head
+            && let Some(row) = sqlx::query("SELECT size, root FROM head").fetch_optional(connection).await?
+        {
+            let root: Vec<u8> = row.try_get(1)?;
+            let size: i64 = row.try_get(0)?;
+            run.head = Some((size as u64, root.try_into().map_err(|_| sqlx::Error::RowNotFound)?));
+        }
+        Ok(run)
+    }
+
+    async fn load_names(&mut self, connection: &mut SqliteConnection, asked: &Asked<'_>) -> Result<(), sqlx::Error> {
+        let unknown = |names: &HashSet<&str>, known: &HashMap<String, i64>| -> Vec<Vec<Value>> {
+            names.iter().filter(|name| !known.contains_key(**name)).map(|name| vec![(*name).into()]).collect()
+        };
+        for row in REPOS.run(connection, &unknown(&asked.repos, &self.ids.repos)).await? {
+            self.ids.repos.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+        for row in TERMS.run(connection, &unknown(&asked.terms, &self.ids.terms)).await? {
+            self.ids.terms.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+        Ok(())
+    }
+
+    /// Number pairs of those (repository, digest) that are both known; the others cannot stand anywhere.
+    fn pairs(&self, asked: &HashSet<(&str, Digest)>) -> Vec<Vec<Value>> {
+        asked
+            .iter()
+            .filter_map(|(repo, digest)| {
+                Some(vec![(*self.ids.repos.get(*repo)?).into(), (*self.digests.get(digest)?).into()])
+            })
+            .collect()
+    }
+
+    /// Decides one change and notes its rows.
+    pub(crate) fn decide(&mut self, change: &Change) -> Outcome {
+        match change {
+            Change::PutBlob { repository, blob } => {
+                let repo = self.repo(repository);
+                self.put_blob(repo, blob);
+                Outcome::Done
+            }
+            Change::MountBlob { from, to, digest } => {
+                if !self.has_blob(from, digest) {
+                    return Outcome::NotFound;
+                }
+                let (repo, digest) = (self.repo(to), self.digest(digest));
+                self.link(repo, digest);
+                Outcome::Done
+            }
+            Change::PutManifest(put) => self.put_manifest(put),
+            Change::Append(append) => self.append(append),
+            Change::Place(placement) => {
+                if !self.can_place(placement) {
+                    return Outcome::PlacementsRefused(vec![0]);
+                }
+                self.place(placement);
+                Outcome::Done
+            }
+            Change::DeleteBlob { .. } | Change::DeleteTag { .. } | Change::DeleteManifest { .. } => {
+                unreachable!("the writer runs deletions itself")
+            }
+        }
+    }
+
+    /// The rows of everything decided.
+    pub(crate) fn into_rows(self) -> Rows {
+        self.rows
+    }
+
+    fn put_manifest(&mut self, put: &ManifestPut) -> Outcome {
+        let repository = &put.repository;
+        let blobs = put.required_blobs.iter().filter(|digest| !self.has_blob(repository, digest));
+        let children = put
+            .required_children
+            .iter()
+            .filter(|digest| !self.has_manifest(repository, digest) && !self.has_blob(repository, digest));
+        let missing: Vec<_> = blobs.chain(children).copied().collect();
+        if !missing.is_empty() {
+            return Outcome::Missing(missing);
+        }
+        let repo = self.repo(repository);
+        let digest = self.manifest(repo, &put.manifest);
+        for tag in &put.tags {
+            self.rows.tag(repo, tag.as_str(), digest);
+        }
+        Outcome::Done
+    }
+
+    fn append(&mut self, append: &Append) -> Outcome {
+        if self.head != append.expected {
+            return Outcome::HeadMoved;
+        }
+        let refused: Vec<_> =
+            (0..append.placements.len()).filter(|at| !self.can_place(&append.placements[*at])).collect();
+        if !refused.is_empty() {
+            return Outcome::PlacementsRefused(refused);
+        }
+        let first = append.expected.map_or(0, |(size, _)| size);
+        for (index, entry) in (first..).zip(&append.entries) {
+            let subject = entry.subject.as_ref().map(|digest| self.digest(digest));
+            let claim = (self.term(&entry.issuer), self.term(&entry.claim_type), subject);
+            self.rows.entry(index, append.head.size, entry, claim);
+        }
+        self.rows.head(&append.head, &append.batch);
+        self.head = Some((append.head.size, append.head.root));
+        append.issuers.iter().for_each(|issuer| self.rows.issuer(issuer));
+        append.placements.iter().for_each(|placement| self.place(placement));
+        Outcome::Done
+    }
+
+    fn can_place(&self, placement: &NewPlacement) -> bool {
+        let repository = &placement.repository;
+        placement.required_blobs.iter().all(|digest| self.has_blob(repository, digest))
+            && placement.required_manifests.iter().all(|digest| self.has_manifest(repository, digest))
+    }
+
+    fn place(&mut self, placement: &NewPlacement) {
+        let repo = self.repo(&placement.repository);
+        placement.blobs.iter().for_each(|blob| self.put_blob(repo, blob));
+        if let Some(evidence) = &placement.evidence_manifest {
+            self.manifest(repo, evidence);
+        }
+        let statement = self.manifest(repo, &placement.statement);
+        let evidence = placement.evidence.as_ref().map(|digest| self.digest(digest));
+        self.rows.placement(placement.index, repo, statement, evidence);
+    }
+
+    fn put_blob(&mut self, repo: i64, blob: &NewBlob) {
+        let digest = self.digest(&blob.digest);
+        self.rows.blob(digest, blob);
+        self.link(repo, digest);
+    }
+
+    fn link(&mut self, repo: i64, digest: i64) {
+        self.rows.link(repo, digest);
+        self.links.insert((repo, digest));
+    }
+
+    fn manifest(&mut self, repo: i64, manifest: &NewManifest) -> i64 {
+        let subject = manifest.referrer.as_ref().map(|referrer| self.digest(&referrer.subject));
+        let digest = self.digest(&manifest.digest);
+        let body = BlobBody::Inline(manifest.bytes.clone());
+        self.rows.blob(digest, &NewBlob { digest: manifest.digest, size: manifest.bytes.len() as u64, body });
+        self.rows.manifest(repo, digest, subject, manifest);
+        self.manifests.insert((repo, digest));
+        digest
+    }
+
+    fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        self.pair(repository, digest).is_some_and(|pair| self.links.contains(&pair))
+    }
+
+    fn has_manifest(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        self.pair(repository, digest).is_some_and(|pair| self.manifests.contains(&pair))
+    }
+
+    fn pair(&self, repository: &RepositoryName, digest: &Digest) -> Option<(i64, i64)> {
+        Some((*self.ids.repos.get(repository.as_str())?, *self.digests.get(digest)?))
+    }
+
+    /// The number of a repository, made known if it is new. So for digests and terms.
+    fn repo(&mut self, name: &RepositoryName) -> i64 {
+        if let Some(id) = self.ids.repos.get(name.as_str()) {
+            return *id;
+        }
+        let id = take(&mut self.ids.next_repo);
+        self.rows.repo(id, name.as_str());
+        self.ids.repos.insert(name.as_str().to_owned(), id);
+        id
+    }
+
+    fn digest(&mut self, digest: &Digest) -> i64 {
+        if let Some(id) = self.digests.get(digest) {
+            return *id;
+        }
+        let id = take(&mut self.ids.next_digest);
+        self.rows.digest(id, digest.to_key());
+        self.digests.insert(*digest, id);
+        id
+    }
+
+    fn term(&mut self, value: &str) -> i64 {
+        if let Some(id) = self.ids.terms.get(value) {
+            return *id;
+        }
+        let id = take(&mut self.ids.next_term);
+        self.rows.term(id, value);
+        self.ids.terms.insert(value.to_owned(), id);
+        id
+    }
+}
+
+fn take(next: &mut i64) -> i64 {
+    let id = *next;
+    *next += 1;
+    id
+}
+
+/// What a run of changes asks about.
+#[derive(Default)]
+struct Asked<'a> {
+    repos: HashSet<&'a str>,
+    terms: HashSet<&'a str>,
+    digests: HashSet<Digest>,
+    links: HashSet<(&'a str, Digest)>,
+    manifests: HashSet<(&'a str, Digest)>,
+    head: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn change(&mut self, change: &'a Change) {
+        match change {
+            Change::PutBlob { repository, blob } => {
+                self.repos.insert(repository.as_str());
+                self.digests.insert(blob.digest);
+            }
+            Change::MountBlob { from, to, digest } => {
+                self.repos.insert(to.as_str());
+                self.link(from, *digest);
+            }
+            Change::PutManifest(put) => {
+                self.repos.insert(put.repository.as_str());
+                self.new_manifest(&put.manifest);
+                put.required_blobs.iter().for_each(|digest| self.link(&put.repository, *digest));
+                put.required_children.iter().for_each(|digest| {
+                    self.link(&put.repository, *digest);
+                    self.manifest(&put.repository, *digest);
+                });
+            }
+            Change::Append(append) => {
+                self.head = true;
+                for entry in &append.entries {
+                    self.terms.extend([entry.issuer.as_str(), entry.claim_type.as_str()]);
+                    self.digests.extend(entry.subject);
+                }
+                append.placements.iter().for_each(|placement| self.placement(placement));
+            }
+            Change::Place(placement) => self.placement(placement),
+            Change::DeleteBlob { .. } | Change::DeleteTag { .. } | Change::DeleteManifest { .. } => {}
+        }
+    }
+
+    fn placement(&mut self, placement: &'a NewPlacement) {
+        self.repos.insert(placement.repository.as_str());
+        self.new_manifest(&placement.statement);
+        self.digests.extend(placement.evidence);
+        placement.evidence_manifest.iter().for_each(|manifest| self.new_manifest(manifest));
+        self.digests.extend(placement.blobs.iter().map(|blob| blob.digest));
+        placement.required_blobs.iter().for_each(|digest| self.link(&placement.repository, *digest));
+        placement.required_manifests.iter().for_each(|digest| self.manifest(&placement.repository, *digest));
+    }
+
+    fn new_manifest(&mut self, manifest: &NewManifest) {
+        self.digests.insert(manifest.digest);
+        self.digests.extend(manifest.referrer.as_ref().map(|referrer| referrer.subject));
+    }
+
+    fn link(&mut self, repository: &'a RepositoryName, digest: Digest) {
+        self.repos.insert(repository.as_str());
+        self.digests.insert(digest);
+        self.links.insert((repository.as_str(), digest));
+    }
+
+    fn manifest(&mut self, repository: &'a RepositoryName, digest: Digest) {
+        self.repos.insert(repository.as_str());
+        self.digests.insert(digest);
+        self.manifests.insert((repository.as_str(), digest));
+    }
+}
+
+/// Names kept in memory before all are forgotten and read again as needed.
+const NAMES_MAX: usize = 100_000;
+
+static REPOS: Lookup =
+    Lookup::new(&["name"], "SELECT r.name, r.id FROM want CROSS JOIN repo r WHERE r.name = want.name");
+static TERMS: Lookup =
+    Lookup::new(&["value"], "SELECT t.value, t.id FROM want CROSS JOIN term t WHERE t.value = want.value");
+static DIGESTS: Lookup =
+    Lookup::new(&["value"], "SELECT d.value, d.id FROM want CROSS JOIN digest d WHERE d.value = want.value");
+static LINKS: Lookup = Lookup::new(
+    &["repo_id", "digest_id"],
+    "SELECT l.repo_id, l.digest_id FROM want CROSS JOIN blob_link l \
+     WHERE l.repo_id = want.repo_id AND l.digest_id = want.digest_id",
+);
+static MANIFESTS: Lookup = Lookup::new(
+    &["repo_id", "digest_id"],
+    "SELECT m.repo_id, m.digest_id FROM want CROSS JOIN manifest m \
+     WHERE m.repo_id = want.repo_id AND m.digest_id = want.digest_id",
+);

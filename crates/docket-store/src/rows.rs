@@ -1,0 +1,189 @@
+//! Rows that one group of changes adds, gathered per table and written with one statement per table.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::change::{BatchRow, BlobBody, HeadRow, IssuerRow, NewBlob, NewEntry, NewManifest};
+use crate::sql::{Insert, Value};
+
+/// Rows to write. Maps and sets where two changes of a group may speak of the same row: the later one wins.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    repos: Vec<Vec<Value>>,
+    digests: Vec<Vec<Value>>,
+    terms: Vec<Vec<Value>>,
+    blobs: HashMap<i64, Vec<Value>>,
+    links: HashSet<(i64, i64)>,
+    manifests: HashMap<(i64, i64), Vec<Value>>,
+    tags: BTreeMap<(i64, String), i64>,
+    head: Option<Vec<Value>>,
+    batches: Vec<Vec<Value>>,
+    entries: Vec<Vec<Value>>,
+    placements: HashMap<(u64, i64), Vec<Value>>,
+    issuers: HashMap<String, Vec<Value>>,
+}
+
+impl Rows {
+    pub(crate) fn repo(&mut self, id: i64, name: &str) {
+        self.repos.push(vec![id.into(), name.into()]);
+    }
+
+    pub(crate) fn digest(&mut self, id: i64, key: Vec<u8>) {
+        self.digests.push(vec![id.into(), key.into()]);
+    }
+
+    pub(crate) fn term(&mut self, id: i64, value: &str) {
+        self.terms.push(vec![id.into(), value.into()]);
+    }
+
+    pub(crate) fn blob(&mut self, digest: i64, blob: &NewBlob) {
+        let (kind, entry, body) = match &blob.body {
+            BlobBody::Inline(bytes) => (KIND_INLINE, Value::Null, Value::Bytes(bytes.to_vec())),
+            BlobBody::File => (KIND_FILE, Value::Null, Value::Null),
+            BlobBody::StatementOf(index) => (KIND_STATEMENT, (*index).into(), Value::Null),
+            BlobBody::ReceiptOf(index) => (KIND_RECEIPT, (*index).into(), Value::Null),
+        };
+        self.blobs.insert(digest, vec![digest.into(), blob.size.into(), kind.into(), entry, body]);
+    }
+
+    pub(crate) fn link(&mut self, repo: i64, digest: i64) {
+        self.links.insert((repo, digest));
+    }
+
+    pub(crate) fn manifest(&mut self, repo: i64, digest: i64, subject: Option<i64>, manifest: &NewManifest) {
+        let referrer = manifest.referrer.as_ref();
+        let artifact_type = referrer.and_then(|referrer| referrer.artifact_type.as_deref());
+        self.manifests.insert(
+            (repo, digest),
+            vec![
+                repo.into(),
+                digest.into(),
+                manifest.media_type.as_str().into(),
+                subject.into(),
+                artifact_type.map_or(Value::Null, Value::from),
+                referrer.map_or(Value::Null, |referrer| referrer.descriptor.as_str().into()),
+            ],
+        );
+    }
+
+    pub(crate) fn tag(&mut self, repo: i64, name: &str, digest: i64) {
+        self.tags.insert((repo, name.to_owned()), digest);
+    }
+
+    pub(crate) fn head(&mut self, head: &HeadRow, batch: &BatchRow) {
+        self.head = Some(vec![0_i64.into(), head.size.into(), head.root.to_vec().into(), head.frontier.clone().into()]);
+        self.batches.push(vec![
+            batch.tree_size.into(),
+            batch.root.to_vec().into(),
+            batch.logged_at.into(),
+            batch.protected.clone().into(),
+            batch.signature.clone().into(),
+        ]);
+    }
+
+    pub(crate) fn entry(
+        &mut self,
+        index: u64,
+        tree_size: u64,
+        entry: &NewEntry,
+        (issuer, claim_type, subject): (i64, i64, Option<i64>),
+    ) {
+        self.entries.push(vec![
+            index.into(),
+            entry.entry_id.to_vec().into(),
+            entry.bytes.clone().into(),
+            entry.leaf.to_vec().into(),
+            tree_size.into(),
+            entry.path.clone().into(),
+            entry.decided_by.into(),
+            issuer.into(),
+            claim_type.into(),
+            subject.into(),
+        ]);
+    }
+
+    pub(crate) fn placement(&mut self, index: u64, repo: i64, statement: i64, evidence: Option<i64>) {
+        let row = vec![index.into(), repo.into(), statement.into(), evidence.into()];
+        self.placements.insert((index, repo), row);
+    }
+
+    pub(crate) fn issuer(&mut self, issuer: &IssuerRow) {
+        self.issuers.insert(
+            issuer.name.clone(),
+            vec![
+                issuer.name.as_str().into(),
+                issuer.issuer.as_str().into(),
+                issuer.public_key.clone().into(),
+                issuer.entry.into(),
+            ],
+        );
+    }
+
+    /// Writes everything gathered, a table at a time.
+    pub(crate) async fn flush(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        REPO.run(connection, &self.repos).await?;
+        DIGEST.run(connection, &self.digests).await?;
+        TERM.run(connection, &self.terms).await?;
+        BLOB.run(connection, &self.blobs.into_values().collect::<Vec<_>>()).await?;
+        let links: Vec<_> = self.links.into_iter().map(|(repo, digest)| vec![repo.into(), digest.into()]).collect();
+        LINK.run(connection, &links).await?;
+        MANIFEST.run(connection, &self.manifests.into_values().collect::<Vec<_>>()).await?;
+        let tags: Vec<_> = self
+            .tags
+            .into_iter()
+            .map(|((repo, name), digest)| vec![repo.into(), Value::Text(name), digest.into()])
+            .collect();
+        TAG.run(connection, &tags).await?;
+        ENTRY.run(connection, &self.entries).await?;
+        PLACEMENT.run(connection, &self.placements.into_values().collect::<Vec<_>>()).await?;
+        ISSUER.run(connection, &self.issuers.into_values().collect::<Vec<_>>()).await?;
+        BATCH.run(connection, &self.batches).await?;
+        HEAD.run(connection, self.head.as_slice()).await
+    }
+}
+
+pub(crate) const KIND_INLINE: i64 = 0;
+pub(crate) const KIND_FILE: i64 = 1;
+pub(crate) const KIND_STATEMENT: i64 = 2;
+pub(crate) const KIND_RECEIPT: i64 = 3;
+
+static REPO: Insert = Insert::new("repo", &["id", "name"], "");
+static DIGEST: Insert = Insert::new("digest", &["id", "value"], "");
+static TERM: Insert = Insert::new("term", &["id", "value"], "");
+// Content is named by its digest, so a row that stands already has the same bytes.
+static BLOB: Insert =
+    Insert::new("blob", &["digest_id", "size", "kind", "entry_idx", "body"], "ON CONFLICT (digest_id) DO NOTHING");
+static LINK: Insert =
+    Insert::new("blob_link", &["repo_id", "digest_id"], "ON CONFLICT (repo_id, digest_id) DO NOTHING");
+static MANIFEST: Insert = Insert::new(
+    "manifest",
+    &["repo_id", "digest_id", "media_type", "subject_id", "artifact_type", "descriptor"],
+    "ON CONFLICT (repo_id, digest_id) DO UPDATE SET media_type = excluded.media_type, descriptor = excluded.descriptor",
+);
+static TAG: Insert = Insert::new(
+    "tag",
+    &["repo_id", "name", "digest_id"],
+    "ON CONFLICT (repo_id, name) DO UPDATE SET digest_id = excluded.digest_id",
+);
+static HEAD: Insert = Insert::new(
+    "head",
+    &["id", "size", "root", "frontier"],
+    "ON CONFLICT (id) DO UPDATE SET size = excluded.size, root = excluded.root, frontier = excluded.frontier",
+);
+static BATCH: Insert = Insert::new("batch", &["tree_size", "root", "logged_at", "protected", "signature"], "");
+static ENTRY: Insert = Insert::new(
+    "entry",
+    &["idx", "entry_id", "bytes", "leaf", "tree_size", "path", "decided_by", "issuer_id", "type_id", "subject_id"],
+    "",
+);
+static PLACEMENT: Insert = Insert::new(
+    "placement",
+    &["idx", "repo_id", "statement_id", "evidence_id"],
+    "ON CONFLICT (idx, repo_id) DO NOTHING",
+);
+static ISSUER: Insert = Insert::new(
+    "issuer",
+    &["name", "issuer", "public_key", "entry_idx"],
+    "ON CONFLICT (name) DO UPDATE SET issuer = excluded.issuer, public_key = excluded.public_key, entry_idx = excluded.entry_idx",
+);

@@ -1,0 +1,112 @@
+-- The rows of a data folder, format version 0. {BYTES} and {TEXTKEY} are filled in by the dialect (see sql.rs).
+-- Digests are interned once, as algorithm byte + hash, so that every other index is over small integers.
+
+CREATE TABLE meta (
+    name {TEXTKEY} PRIMARY KEY,
+    value {TEXTKEY} NOT NULL
+);
+
+CREATE TABLE repo (
+    id BIGINT PRIMARY KEY,
+    name {TEXTKEY} NOT NULL UNIQUE
+);
+
+CREATE TABLE digest (
+    id BIGINT PRIMARY KEY,
+    value {BYTES} NOT NULL UNIQUE
+);
+
+-- Content, whoever holds it. Where the bytes are: kind 0 = in `body`; 1 = a file;
+-- 2 and 3 = composed from entry `entry_idx` (its transparent statement, its bare receipt).
+CREATE TABLE blob (
+    digest_id BIGINT PRIMARY KEY,
+    size BIGINT NOT NULL,
+    kind BIGINT NOT NULL,
+    entry_idx BIGINT,
+    body {BYTES}
+);
+
+-- A blob is visible through a repository only by such a row.
+CREATE TABLE blob_link (
+    repo_id BIGINT NOT NULL,
+    digest_id BIGINT NOT NULL,
+    PRIMARY KEY (repo_id, digest_id)
+) {ROWLESS};
+
+-- The bytes of a manifest are its `blob` row. `descriptor` is how it appears in a referrers answer.
+CREATE TABLE manifest (
+    repo_id BIGINT NOT NULL,
+    digest_id BIGINT NOT NULL,
+    media_type TEXT NOT NULL,
+    subject_id BIGINT,
+    artifact_type TEXT,
+    descriptor TEXT,
+    PRIMARY KEY (repo_id, digest_id)
+) {ROWLESS};
+CREATE INDEX manifest_by_subject ON manifest (repo_id, subject_id, digest_id) WHERE subject_id IS NOT NULL;
+
+CREATE TABLE tag (
+    repo_id BIGINT NOT NULL,
+    name {TEXTKEY} NOT NULL,
+    digest_id BIGINT NOT NULL,
+    PRIMARY KEY (repo_id, name)
+) {ROWLESS};
+CREATE INDEX tag_by_digest ON tag (repo_id, digest_id);
+
+-- The newest tree; one row. It commits with the entries it covers.
+CREATE TABLE head (
+    id BIGINT PRIMARY KEY CHECK (id = 0),
+    size BIGINT NOT NULL,
+    root {BYTES} NOT NULL,
+    frontier {BYTES} NOT NULL
+);
+
+-- One signature for every receipt of a batch. A batch is named by the tree size it ends with.
+CREATE TABLE batch (
+    tree_size BIGINT PRIMARY KEY,
+    root {BYTES} NOT NULL,
+    logged_at BIGINT NOT NULL,
+    protected {BYTES} NOT NULL,
+    signature {BYTES} NOT NULL
+);
+
+-- The ledger. `bytes` are what the leaf hashes; `path` is the inclusion path in the tree of `tree_size`.
+-- `decided_by` is the entry that admitted the issuer. The claim columns are the query index: same row, same commit.
+CREATE TABLE entry (
+    idx BIGINT PRIMARY KEY,
+    entry_id {BYTES} NOT NULL UNIQUE,
+    bytes {BYTES} NOT NULL,
+    leaf {BYTES} NOT NULL,
+    tree_size BIGINT NOT NULL,
+    path {BYTES} NOT NULL,
+    decided_by BIGINT NOT NULL,
+    issuer_id BIGINT NOT NULL,
+    type_id BIGINT NOT NULL,
+    subject_id BIGINT
+);
+CREATE INDEX entry_by_subject ON entry (subject_id, idx) WHERE subject_id IS NOT NULL;
+CREATE INDEX entry_by_issuer ON entry (issuer_id, idx);
+CREATE INDEX entry_by_type ON entry (type_id, idx);
+
+-- Issuers and claim types, interned.
+CREATE TABLE term (
+    id BIGINT PRIMARY KEY,
+    value {TEXTKEY} NOT NULL UNIQUE
+);
+
+-- Where statement manifests stand. One entry may stand in several repositories.
+CREATE TABLE placement (
+    idx BIGINT NOT NULL,
+    repo_id BIGINT NOT NULL,
+    statement_id BIGINT NOT NULL,
+    evidence_id BIGINT,
+    PRIMARY KEY (idx, repo_id)
+) {ROWLESS};
+
+-- Whom the ledger admits: what its issuer entries add up to.
+CREATE TABLE issuer (
+    name {TEXTKEY} PRIMARY KEY,
+    issuer TEXT NOT NULL,
+    public_key {BYTES} NOT NULL,
+    entry_idx BIGINT NOT NULL
+);

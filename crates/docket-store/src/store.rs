@@ -1,0 +1,207 @@
+//! The open store: one data folder, its writer, its readers, its files.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use docket_oci::digest::Digest;
+use docket_oci::name::{RepositoryName, Tag};
+use sqlx::sqlite::SqlitePool;
+
+use crate::StoreError;
+use crate::blobs::{BlobFiles, blocking, sync_folder, write_file};
+use crate::cache::ManifestCache;
+use crate::change::{Append, AppendOutcome, Change, ManifestPut, NewBlob, NewPlacement, Outcome, PutOutcome};
+use crate::guard::HeadGuard;
+use crate::keys::DataFolder;
+use crate::sql::{column, create, fetch_optional, open_readers};
+use crate::writer::{Writer, WriterTasks};
+
+/// Version of what lies in a data folder.
+pub const FORMAT_VERSION: &str = "0";
+
+/// An open data folder. One process holds it at a time.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) folder: Arc<DataFolder>,
+    pub(crate) readers: SqlitePool,
+    pub(crate) cache: Arc<ManifestCache>,
+    writer: Writer,
+    tasks: WriterTasks,
+    blobs: BlobFiles,
+    /// Held for its lock.
+    _lock: File,
+}
+
+impl Store {
+    /// Makes an empty store in a new or empty folder: the folders, the tables, no rows but `meta`.
+    /// The head guard comes with the first entry.
+    pub async fn create(folder: DataFolder, meta: &[(&str, &str)]) -> Result<Self, StoreError> {
+        if folder.database().exists() {
+            return Err(StoreError::AlreadyInitialised(folder.root().to_owned()));
+        }
+        for path in [folder.root().to_owned(), folder.keys(), folder.blobs(), folder.tiles(), folder.staging()] {
+            std::fs::create_dir_all(&path).map_err(StoreError::file("create", &path))?;
+        }
+        let lock = lock(&folder)?;
+        create(&folder.database()).await?;
+        let mut connection = crate::sql::open_writer(&folder.database()).await?;
+        let version = ("format", FORMAT_VERSION);
+        for (name, value) in meta.iter().chain([&version]) {
+            const TEXT: &str = "INSERT INTO meta (name, value) VALUES ($1, $2)";
+            let values = [(*name).into(), (*value).into()];
+            crate::sql::execute(&mut connection, TEXT, &values).await.map_err(StoreError::database("write meta"))?;
+        }
+        sqlx::Connection::close(connection).await.map_err(StoreError::database("close"))?;
+        sync_folder(folder.root())?;
+        Self::start(folder, lock).await
+    }
+
+    /// Opens a store that `create` made, removing what interrupted uploads left.
+    pub async fn open(folder: DataFolder) -> Result<Self, StoreError> {
+        if !folder.database().exists() {
+            return Err(StoreError::NotInitialised(folder.root().to_owned()));
+        }
+        let lock = lock(&folder)?;
+        let staging = folder.staging();
+        if staging.exists() {
+            std::fs::remove_dir_all(&staging).map_err(StoreError::file("empty", &staging))?;
+        }
+        std::fs::create_dir(&staging).map_err(StoreError::file("create", &staging))?;
+        let store = Self::start(folder, lock).await?;
+        match store.meta("format").await {
+            Ok(Some(found)) if found == FORMAT_VERSION => Ok(store),
+            Ok(found) => {
+                let folder = store.folder.root().to_owned();
+                store.close().await;
+                Err(StoreError::FormatVersion { folder, found: found.unwrap_or_else(|| "none".to_owned()) })
+            }
+            Err(failure) => {
+                store.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn start(folder: DataFolder, lock: File) -> Result<Self, StoreError> {
+        let folder = Arc::new(folder);
+        let cache = Arc::new(ManifestCache::new());
+        let (writer, tasks) = Writer::start(&folder, Arc::clone(&cache)).await?;
+        let readers = open_readers(&folder.database());
+        let blobs = BlobFiles::new(Arc::clone(&folder));
+        Ok(Self { folder, readers, cache, writer, tasks, blobs, _lock: lock })
+    }
+
+    /// Finishes what is queued and closes every file.
+    pub async fn close(self) {
+        drop(self.writer);
+        self.tasks.join().await;
+        self.readers.close().await;
+    }
+
+    /// Where everything lies.
+    pub fn folder(&self) -> &DataFolder {
+        &self.folder
+    }
+
+    /// The blob files.
+    pub fn blobs(&self) -> &BlobFiles {
+        &self.blobs
+    }
+
+    /// Opens the head guard.
+    pub fn guard(&self) -> Result<HeadGuard, StoreError> {
+        HeadGuard::open(&self.folder.guard())
+    }
+
+    /// A setting fixed at creation.
+    pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        const TEXT: &str = "SELECT value FROM meta WHERE name = $1";
+        let row = fetch_optional(&self.readers, TEXT, &[name.into()]).await;
+        row.map_err(StoreError::database("read meta"))?.map(|row| column(&row, 0)).transpose()
+    }
+
+    /// Makes content visible in a repository. A file body must have come from [`Staging`](crate::Staging).
+    pub async fn put_blob(&self, repository: RepositoryName, blob: NewBlob) -> Result<(), StoreError> {
+        self.writer.write(Change::PutBlob { repository, blob }).await.map(drop)
+    }
+
+    /// Makes content of one repository visible in another; false if the first does not hold it.
+    pub async fn mount_blob(
+        &self,
+        from: RepositoryName,
+        to: RepositoryName,
+        digest: Digest,
+    ) -> Result<bool, StoreError> {
+        Ok(self.writer.write(Change::MountBlob { from, to, digest }).await? == Outcome::Done)
+    }
+
+    /// Hides content from a repository; false if it did not hold it.
+    pub async fn delete_blob(&self, repository: RepositoryName, digest: Digest) -> Result<bool, StoreError> {
+        Ok(self.writer.write(Change::DeleteBlob { repository, digest }).await? == Outcome::Done)
+    }
+
+    /// Keeps a manifest and moves tags to it, all or nothing.
+    pub async fn put_manifest(&self, put: ManifestPut) -> Result<PutOutcome, StoreError> {
+        match self.writer.write(Change::PutManifest(Box::new(put))).await? {
+            Outcome::Missing(digests) => Ok(PutOutcome::Missing(digests)),
+            _ => Ok(PutOutcome::Stored),
+        }
+    }
+
+    /// Removes a tag; false if there was none.
+    pub async fn delete_tag(&self, repository: RepositoryName, tag: Tag) -> Result<bool, StoreError> {
+        Ok(self.writer.write(Change::DeleteTag { repository, tag }).await? == Outcome::Done)
+    }
+
+    /// Removes a manifest and every tag on it; false if there was none.
+    pub async fn delete_manifest(&self, repository: RepositoryName, digest: Digest) -> Result<bool, StoreError> {
+        Ok(self.writer.write(Change::DeleteManifest { repository, digest }).await? == Outcome::Done)
+    }
+
+    /// Extends the ledger by a batch: entries, index, placements, issuers and head, all or nothing.
+    pub async fn append(&self, append: Append) -> Result<AppendOutcome, StoreError> {
+        self.writer.write(Change::Append(Box::new(append))).await.map(append_outcome)
+    }
+
+    /// Makes an entry that stands already visible in one more repository.
+    pub async fn place(&self, placement: NewPlacement) -> Result<AppendOutcome, StoreError> {
+        self.writer.write(Change::Place(Box::new(placement))).await.map(append_outcome)
+    }
+
+    /// Keeps a full tile under its C2SP name. A crash leaves the tile whole or absent; absent ones are made again.
+    pub async fn write_tile(&self, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let (to, staging) = (self.folder.tiles().join(name), self.folder.staging());
+        blocking(move || write_file(&staging, &to, &bytes)).await
+    }
+
+    /// A full tile, if it was exported.
+    pub async fn read_tile(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.folder.tiles().join(name);
+        blocking(move || match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(failure) if failure.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::File { verb: "read", path, source }),
+        })
+        .await
+    }
+}
+
+fn append_outcome(outcome: Outcome) -> AppendOutcome {
+    match outcome {
+        Outcome::HeadMoved => AppendOutcome::HeadMoved,
+        Outcome::PlacementsRefused(which) => AppendOutcome::PlacementsRefused(which),
+        Outcome::Done | Outcome::NotFound | Outcome::Missing(_) => AppendOutcome::Committed,
+    }
+}
+
+/// Takes the lock that refuses a second process; released when the file closes, however the process ends.
+fn lock(folder: &DataFolder) -> Result<File, StoreError> {
+    let path = folder.lock();
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(StoreError::file("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Locked(folder.root().to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(StoreError::File { verb: "lock", path, source }),
+    }
+}

@@ -1,0 +1,250 @@
+//! The one writer: gathers the changes that wait into one transaction and one sync.
+//!
+//! While one group commits, the next gathers, so groups grow with load and a lone change waits for nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection as _, Row as _};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tracing::error;
+
+use crate::StoreError;
+use crate::cache::ManifestCache;
+use crate::change::{Change, Outcome};
+use crate::decide::{Ids, Run};
+use crate::error::{is_disk_full, is_io_failure};
+use crate::keys::DataFolder;
+use crate::sql::{execute, open_writer};
+
+type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
+
+/// The way to the writer task. Dropping it lets the task finish what is queued and end.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<(Change, Reply)>,
+}
+
+/// What the store joins at shutdown.
+#[derive(Debug)]
+pub(crate) struct WriterTasks {
+    writer: JoinHandle<()>,
+    checkpointer: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Opens the writing connection and starts the task.
+    pub(crate) async fn start(
+        folder: &DataFolder,
+        cache: Arc<ManifestCache>,
+    ) -> Result<(Self, WriterTasks), StoreError> {
+        let mut connection = open_writer(&folder.database()).await?;
+        let ids = Ids::load(&mut connection).await.map_err(StoreError::database("read the last numbers"))?;
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let (committed, commits) = mpsc::channel(1);
+        let checkpoints = open_writer(&folder.database()).await?;
+        let wal = folder.root().join("docket.db-wal");
+        let task = WriterTask { connection, ids, cache, folder: folder.root().to_owned(), wal, committed };
+        let tasks = WriterTasks {
+            writer: tokio::spawn(task.run(waiting)),
+            checkpointer: tokio::spawn(checkpoint(checkpoints, commits)),
+        };
+        Ok((Self { queue }, tasks))
+    }
+
+    /// Queues a change and waits until it is durable or refused. If the caller goes away meanwhile the change
+    /// may still be made.
+    pub(crate) async fn write(&self, change: Change) -> Result<Outcome, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.try_send((change, reply)).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Stopped,
+        })?;
+        answer.await.unwrap_or(Err(StoreError::Stopped))
+    }
+}
+
+impl WriterTasks {
+    /// Waits for the queue to drain; the `Writer` must have been dropped.
+    pub(crate) async fn join(self) {
+        for (name, task) in [("writer", self.writer), ("checkpointer", self.checkpointer)] {
+            if let Err(failure) = task.await {
+                error!(task = name, %failure, "store task failed");
+            }
+        }
+    }
+}
+
+struct WriterTask {
+    connection: SqliteConnection,
+    ids: Ids,
+    cache: Arc<ManifestCache>,
+    folder: PathBuf,
+    wal: PathBuf,
+    committed: mpsc::Sender<()>,
+}
+
+impl WriterTask {
+    async fn run(mut self, mut waiting: mpsc::Receiver<(Change, Reply)>) {
+        while let Some(first) = waiting.recv().await {
+            let mut weight = first.0.weight();
+            let (mut changes, mut replies) = (vec![first.0], vec![first.1]);
+            while changes.len() < GROUP_CHANGES_MAX
+                && weight < GROUP_BYTES_MAX
+                && let Ok((change, reply)) = waiting.try_recv()
+            {
+                weight += change.weight();
+                changes.push(change);
+                replies.push(reply);
+            }
+            self.commit(changes, replies).await;
+            self.bound_log().await;
+        }
+        // A clean end leaves no log behind; if this fails the next start replays it.
+        let _ = execute(&mut self.connection, "PRAGMA wal_checkpoint(TRUNCATE)", &[]).await;
+        let _ = self.connection.close().await;
+    }
+
+    /// Commits a group; if the database refuses it, its members one by one, so that one bad member fails alone.
+    async fn commit(&mut self, changes: Vec<Change>, replies: Vec<Reply>) {
+        match self.transact(&changes).await {
+            Ok(outcomes) => {
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                    // A caller that went away does not mind.
+                    let _ = reply.send(Ok(outcome));
+                }
+            }
+            Err(failure) if changes.len() == 1 => {
+                let _ = replies.into_iter().next().map(|reply| reply.send(Err(failure)));
+            }
+            Err(_) => {
+                for (change, reply) in changes.into_iter().zip(replies) {
+                    let outcome = self.transact(std::slice::from_ref(&change)).await;
+                    let _ = reply.send(outcome.map(|mut outcomes| outcomes.remove(0)));
+                }
+            }
+        }
+    }
+
+    /// One transaction. A crash before the commit leaves nothing; after it, everything.
+    async fn transact(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, StoreError> {
+        let result = self.try_transact(changes).await;
+        match result {
+            Ok(outcomes) => {
+                self.cache.forget(changes);
+                let _ = self.committed.try_send(());
+                Ok(outcomes)
+            }
+            Err(source) => {
+                self.ids.forget();
+                if is_io_failure(&source) {
+                    // What is on disk is unknown, and a later read could show what is not there.
+                    error!(%source, "writing to the database failed; ending so that nothing false is answered");
+                    std::process::abort();
+                }
+                if is_disk_full(&source) {
+                    return Err(StoreError::DiskFull(self.folder.clone()));
+                }
+                Err(StoreError::Database { verb: "commit", source })
+            }
+        }
+    }
+
+    async fn try_transact(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, sqlx::Error> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut outcomes = Vec::with_capacity(changes.len());
+        let mut rest = changes;
+        while let Some(first) = rest.first() {
+            let additions = rest.iter().take_while(|change| !is_deletion(change)).count();
+            if additions == 0 {
+                outcomes.push(delete(&mut transaction, first).await?);
+                rest = &rest[1..];
+                continue;
+            }
+            let (run_of, after) = rest.split_at(additions);
+            let mut run = Run::load(&mut transaction, &mut self.ids, run_of).await?;
+            outcomes.extend(run_of.iter().map(|change| run.decide(change)));
+            run.into_rows().flush(&mut transaction).await?;
+            rest = after;
+        }
+        transaction.commit().await?;
+        Ok(outcomes)
+    }
+
+    /// The log cannot restart while commits keep coming, so past a size the writer waits for one whole checkpoint.
+    async fn bound_log(&mut self) {
+        if std::fs::metadata(&self.wal).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
+            let _ = execute(&mut self.connection, "PRAGMA wal_checkpoint(RESTART)", &[]).await;
+        }
+    }
+}
+
+fn is_deletion(change: &Change) -> bool {
+    match change {
+        Change::DeleteBlob { .. } | Change::DeleteTag { .. } | Change::DeleteManifest { .. } => true,
+        Change::PutBlob { .. }
+        | Change::MountBlob { .. }
+        | Change::PutManifest(_)
+        | Change::Append(_)
+        | Change::Place(_) => false,
+    }
+}
+
+/// Deletions are rare: each runs by itself, between the runs of additions around it.
+async fn delete(connection: &mut SqliteConnection, change: &Change) -> Result<Outcome, sqlx::Error> {
+    const IDS: &str = "SELECT (SELECT id FROM repo WHERE name = $1), (SELECT id FROM digest WHERE value = $2)";
+    let (repository, digest) = match change {
+        Change::DeleteBlob { repository, digest } | Change::DeleteManifest { repository, digest } => {
+            (repository, digest.to_key())
+        }
+        Change::DeleteTag { repository, .. } => (repository, Vec::new()),
+        Change::PutBlob { .. }
+        | Change::MountBlob { .. }
+        | Change::PutManifest(_)
+        | Change::Append(_)
+        | Change::Place(_) => unreachable!("additions are decided in runs"),
+    };
+    let row = sqlx::query(IDS).bind(repository.as_str()).bind(digest).fetch_one(&mut *connection).await?;
+    let (repo, digest): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+    let keys = [repo.into(), digest.into()];
+    let deleted = match change {
+        Change::DeleteTag { tag, .. } => {
+            let values = [repo.into(), tag.as_str().into()];
+            execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND name = $2", &values).await?
+        }
+        Change::DeleteManifest { .. } => {
+            execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND digest_id = $2", &keys).await?;
+            execute(connection, "DELETE FROM manifest WHERE repo_id = $1 AND digest_id = $2", &keys).await?
+        }
+        _ => execute(connection, "DELETE FROM blob_link WHERE repo_id = $1 AND digest_id = $2", &keys).await?,
+    };
+    Ok(if deleted == 0 { Outcome::NotFound } else { Outcome::Done })
+}
+
+/// Moves committed pages into the database file, off the writer's path.
+async fn checkpoint(mut connection: SqliteConnection, mut commits: mpsc::Receiver<()>) {
+    let mut since = 0_u32;
+    while commits.recv().await.is_some() {
+        since += 1;
+        if since >= COMMITS_PER_CHECKPOINT {
+            since = 0;
+            if let Err(source) = execute(&mut connection, "PRAGMA wal_checkpoint(PASSIVE)", &[]).await {
+                error!(%source, "checkpoint failed");
+            }
+        }
+    }
+    let _ = connection.close().await;
+}
+
+/// Changes that may wait for the writer.
+const QUEUE_MAX: usize = 4096;
+/// Changes in one transaction.
+const GROUP_CHANGES_MAX: usize = 256;
+/// Bytes after which a group takes no more.
+const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Groups between two checkpoints.
+const COMMITS_PER_CHECKPOINT: u32 = 64;
+/// Size of the write-ahead log past which the writer itself waits for a checkpoint.
+const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -1,0 +1,295 @@
+//! What every backend of the store promises, at the crate's border.
+
+use docket_oci::digest::{Algorithm, Digest};
+use docket_oci::name::{Reference, RepositoryName, Tag};
+use docket_store::keys::{DataFolder, INLINE_BYTES_MAX};
+use docket_store::{
+    Append, AppendOutcome, BatchRow, BlobBody, BlobReader, ClaimFilter, HeadRow, ManifestPut, NewEntry, NewManifest,
+    NewReferrer, PutOutcome, Store, StoreError,
+};
+use sqlx::Connection as _;
+
+struct Fixture {
+    store: Store,
+    folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::create(DataFolder::new(folder.path().join("data")), &[("service", "test")]).await;
+        Self { store: store.expect("created"), folder }
+    }
+
+    async fn reopen(self) -> Self {
+        self.store.close().await;
+        let store = Store::open(DataFolder::new(self.folder.path().join("data"))).await.expect("opened");
+        Self { store, folder: self.folder }
+    }
+
+    async fn push(&self, repository: &str, content: &[u8]) -> Digest {
+        let digest = Digest::of(Algorithm::Sha256, content);
+        let mut staging = self.store.blobs().stage(Algorithm::Sha256);
+        for chunk in content.chunks(100_000) {
+            staging.write(chunk).await.expect("written");
+        }
+        let staged = staging.finish(&digest).await.expect("finished");
+        self.store.put_blob(repo(repository), staged.blob).await.expect("stored");
+        digest
+    }
+
+    fn put(&self, repository: &str, content: &str, tags: &[&str], blobs: &[Digest]) -> ManifestPut {
+        ManifestPut {
+            repository: repo(repository),
+            manifest: manifest(content, None),
+            required_blobs: blobs.to_vec(),
+            required_children: Vec::new(),
+            tags: tags.iter().map(|tag| tag.parse().expect("a tag")).collect(),
+        }
+    }
+}
+
+fn repo(name: &str) -> RepositoryName {
+    name.parse().expect("a name")
+}
+
+fn tag(name: &str) -> Tag {
+    name.parse().expect("a tag")
+}
+
+fn manifest(content: &str, subject: Option<Digest>) -> NewManifest {
+    NewManifest {
+        digest: Digest::of(Algorithm::Sha256, content.as_bytes()),
+        bytes: content.as_bytes().to_vec().into(),
+        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+        referrer: subject.map(|subject| NewReferrer {
+            subject,
+            artifact_type: Some("text/plain".to_owned()),
+            descriptor: content.to_owned(),
+        }),
+    }
+}
+
+fn append(expected: Option<(u64, [u8; 32])>, size: u64, entries: &[u8]) -> Append {
+    Append {
+        expected,
+        head: HeadRow { size, root: [u8::try_from(size).expect("small"); 32], frontier: vec![1, 2] },
+        batch: BatchRow {
+            tree_size: size,
+            root: [u8::try_from(size).expect("small"); 32],
+            logged_at: 7,
+            protected: vec![3],
+            signature: vec![4],
+        },
+        entries: entries
+            .iter()
+            .map(|seed| NewEntry {
+                entry_id: [*seed; 32],
+                bytes: vec![*seed],
+                leaf: [*seed; 32],
+                path: vec![*seed; 32],
+                decided_by: 0,
+                issuer: format!("https://issuer-{}.example", seed % 2),
+                claim_type: "text/plain".to_owned(),
+                subject: Some(Digest::sha256([seed % 3; 32])),
+            })
+            .collect(),
+        placements: Vec::new(),
+        issuers: Vec::new(),
+    }
+}
+
+async fn read(store: &Store, digest: &Digest, size: u64) -> Vec<u8> {
+    let mut reader = BlobReader::new(store.blobs().open(digest).expect("open"), 0, size);
+    let mut content = Vec::new();
+    while let Some(chunk) = reader.next().await {
+        content.extend_from_slice(&chunk.expect("read"));
+    }
+    content
+}
+
+#[tokio::test]
+async fn small_content_is_a_row_and_large_content_a_file() {
+    let fixture = Fixture::new().await;
+    let small = vec![1; INLINE_BYTES_MAX];
+    let large = vec![2; INLINE_BYTES_MAX * 40 + 1];
+    let (small_digest, large_digest) = (fixture.push("a", &small).await, fixture.push("a", &large).await);
+    let fixture = fixture.reopen().await;
+    let row = fixture.store.blob(&repo("a"), &small_digest).await.expect("read").expect("found");
+    assert_eq!(row.body, BlobBody::Inline(small.into()));
+    let row = fixture.store.blob(&repo("a"), &large_digest).await.expect("read").expect("found");
+    assert_eq!((row.size, &row.body), (large.len() as u64, &BlobBody::File));
+    assert_eq!(read(&fixture.store, &large_digest, row.size).await, large);
+    assert!(std::fs::read_dir(fixture.store.folder().staging()).expect("a folder").next().is_none());
+}
+
+#[tokio::test]
+async fn content_with_another_digest_leaves_nothing() {
+    let fixture = Fixture::new().await;
+    for size in [3, INLINE_BYTES_MAX * 3] {
+        let mut staging = fixture.store.blobs().stage(Algorithm::Sha256);
+        staging.write(&vec![1; size]).await.expect("written");
+        let refused = staging.finish(&Digest::sha256([9; 32])).await;
+        assert!(matches!(refused, Err(StoreError::DigestMismatch { .. })));
+    }
+    assert!(std::fs::read_dir(fixture.store.folder().staging()).expect("a folder").next().is_none());
+    assert!(std::fs::read_dir(fixture.store.folder().blobs()).expect("a folder").next().is_none());
+}
+
+#[tokio::test]
+async fn a_blob_is_visible_only_through_repositories_that_hold_it() {
+    let fixture = Fixture::new().await;
+    let digest = fixture.push("a", b"content").await;
+    assert!(fixture.store.blob(&repo("b"), &digest).await.expect("read").is_none());
+    assert!(!fixture.store.mount_blob(repo("c"), repo("b"), digest).await.expect("answered"));
+    assert!(fixture.store.mount_blob(repo("a"), repo("b"), digest).await.expect("answered"));
+    assert!(fixture.store.delete_blob(repo("a"), digest).await.expect("answered"));
+    assert!(!fixture.store.delete_blob(repo("a"), digest).await.expect("answered"));
+    assert!(fixture.store.blob(&repo("a"), &digest).await.expect("read").is_none());
+    assert!(fixture.store.blob(&repo("b"), &digest).await.expect("read").is_some());
+}
+
+#[tokio::test]
+async fn a_manifest_that_lacks_blobs_changes_nothing() {
+    let fixture = Fixture::new().await;
+    let missing = Digest::sha256([5; 32]);
+    let put = fixture.put("a", "{}", &["v1"], &[missing]);
+    assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), PutOutcome::Missing(vec![missing]));
+    assert!(!fixture.store.has_repository(&repo("a")).await.expect("read"));
+    assert!(fixture.store.tags(&repo("a"), "", 10).await.expect("read").is_none());
+}
+
+#[tokio::test]
+async fn a_tag_moves_at_once_and_deletes_are_seen_at_once() {
+    let fixture = Fixture::new().await;
+    let by_tag = Reference::Tag(tag("v1"));
+    for content in ["{1}", "{2}", "{1}"] {
+        let put = fixture.put("a", content, &["v1", "also"], &[]);
+        assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), PutOutcome::Stored);
+        let row = fixture.store.manifest(&repo("a"), &by_tag).await.expect("read").expect("found");
+        assert_eq!(row.bytes, content.as_bytes());
+    }
+    let second = Reference::Digest(Digest::of(Algorithm::Sha256, b"{2}"));
+    assert!(fixture.store.manifest(&repo("a"), &second).await.expect("read").is_some());
+    assert!(fixture.store.delete_tag(repo("a"), tag("also")).await.expect("answered"));
+    assert!(fixture.store.manifest(&repo("a"), &Reference::Tag(tag("also"))).await.expect("read").is_none());
+    let first = Digest::of(Algorithm::Sha256, b"{1}");
+    assert!(fixture.store.delete_manifest(repo("a"), first).await.expect("answered"));
+    assert!(fixture.store.manifest(&repo("a"), &by_tag).await.expect("read").is_none());
+    assert_eq!(fixture.store.tags(&repo("a"), "", 10).await.expect("read"), Some(vec![]));
+    assert!(!fixture.store.delete_manifest(repo("a"), first).await.expect("answered"));
+}
+
+#[tokio::test]
+async fn tags_come_in_byte_order_and_in_pages() {
+    let fixture = Fixture::new().await;
+    let put = fixture.put("a", "{}", &["b", "B", "_", "a10", "a1"], &[]);
+    fixture.store.put_manifest(put).await.expect("answered");
+    let page = fixture.store.tags(&repo("a"), "B", 3).await.expect("read").expect("a repository");
+    assert_eq!(page, ["_", "a1", "a10"].map(tag));
+}
+
+#[tokio::test]
+async fn referrers_are_found_by_subject_whether_or_not_it_stands() {
+    let fixture = Fixture::new().await;
+    let subject = Digest::sha256([8; 32]);
+    for content in ["{a}", "{b}"] {
+        let mut put = fixture.put("a", content, &[], &[]);
+        put.manifest = manifest(content, Some(subject));
+        fixture.store.put_manifest(put).await.expect("answered");
+    }
+    let find = async |artifact_type, last, limit| {
+        let found = fixture.store.referrers(&repo("a"), &subject, artifact_type, last, limit).await.expect("read");
+        found.into_iter().map(|row| row.descriptor).collect::<Vec<_>>()
+    };
+    assert_eq!(find(None, None, 10).await, ["{a}", "{b}"]);
+    assert_eq!(find(Some("text/plain"), None, 1).await, ["{a}"]);
+    let first = Digest::of(Algorithm::Sha256, b"{a}");
+    assert_eq!(find(None, Some(&first), 10).await, ["{b}"]);
+    assert!(find(Some("text/html"), None, 10).await.is_empty());
+}
+
+#[tokio::test]
+async fn many_writers_share_groups_and_all_are_answered() {
+    let fixture = std::sync::Arc::new(Fixture::new().await);
+    let tasks: Vec<_> = (0..500_u32)
+        .map(|n| {
+            let fixture = std::sync::Arc::clone(&fixture);
+            tokio::spawn(async move {
+                let content = n.to_string();
+                let blob = fixture.push(&format!("r{}", n % 7), content.as_bytes()).await;
+                let put =
+                    fixture.put(&format!("r{}", n % 7), &format!("{{{n}}}"), &[&format!("t{n}"), "latest"], &[blob]);
+                fixture.store.put_manifest(put).await.expect("answered")
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.expect("joined"), PutOutcome::Stored);
+    }
+    let names = fixture.store.repositories("", 100).await.expect("read");
+    assert_eq!(names.len(), 7);
+    let mut tags = 0;
+    for name in &names {
+        tags += fixture.store.tags(name, "", 1000).await.expect("read").expect("a repository").len();
+    }
+    assert_eq!(tags, 500 + 7);
+}
+
+#[tokio::test]
+async fn the_ledger_grows_only_from_the_head_it_expects() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    assert_eq!(store.append(append(None, 1, &[0])).await.expect("answered"), AppendOutcome::Committed);
+    let second = append(Some((1, [1; 32])), 3, &[1, 2]);
+    assert_eq!(store.append(second.clone()).await.expect("answered"), AppendOutcome::Committed);
+    assert_eq!(store.append(second).await.expect("answered"), AppendOutcome::HeadMoved);
+    let other_root = append(Some((3, [9; 32])), 4, &[3]);
+    assert_eq!(store.append(other_root).await.expect("answered"), AppendOutcome::HeadMoved);
+    let fixture = fixture.reopen().await;
+    let store = &fixture.store;
+    assert_eq!(store.head().await.expect("read").expect("a head").size, 3);
+    assert_eq!(store.leaves(0, 3).await.expect("read"), [[0; 32], [1; 32], [2; 32]]);
+    assert_eq!(store.entry_by_id(&[2; 32]).await.expect("read").expect("found").index, 2);
+    assert_eq!(store.batches(0, 10).await.expect("read").len(), 2);
+}
+
+#[tokio::test]
+async fn claims_are_found_by_every_filter() {
+    let fixture = Fixture::new().await;
+    fixture.store.append(append(None, 9, &[0, 1, 2, 3, 4, 5, 6, 7, 8])).await.expect("answered");
+    let find = async |subject: Option<u8>, issuer: Option<&str>, claim_type: Option<&str>, from, below| {
+        let filter = ClaimFilter {
+            subject: subject.map(|seed| Digest::sha256([seed; 32])),
+            issuer: issuer.map(str::to_owned),
+            claim_type: claim_type.map(str::to_owned),
+        };
+        let found = fixture.store.claims(&filter, from, below, 3).await.expect("read");
+        found.into_iter().map(|row| row.index).collect::<Vec<_>>()
+    };
+    let odd = Some("https://issuer-1.example");
+    assert_eq!(find(Some(1), None, None, 0, 9).await, [1, 4, 7]);
+    assert_eq!(find(Some(1), odd, Some("text/plain"), 0, 9).await, [1, 7]);
+    assert_eq!(find(None, odd, None, 3, 9).await, [3, 5, 7]);
+    assert_eq!(find(None, None, Some("text/plain"), 7, 8).await, [7]);
+    assert_eq!(find(None, None, None, 0, 9).await, [0, 1, 2]);
+    assert!(find(Some(9), None, None, 0, 9).await.is_empty());
+    assert!(find(None, Some("https://nobody.example"), None, 0, 9).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_second_opening_is_refused_and_so_is_data_of_another_version() {
+    let fixture = Fixture::new().await;
+    let path = fixture.folder.path().join("data");
+    assert!(matches!(Store::open(DataFolder::new(&path)).await, Err(StoreError::Locked(_))));
+    assert!(matches!(Store::create(DataFolder::new(&path), &[]).await, Err(StoreError::AlreadyInitialised(_))));
+    let nothing = Store::open(DataFolder::new(fixture.folder.path())).await;
+    assert!(matches!(nothing, Err(StoreError::NotInitialised(_))));
+    fixture.store.close().await;
+    let connection = sqlx::SqliteConnection::connect(&path.join("docket.db").to_string_lossy()).await;
+    let mut connection = connection.expect("opened");
+    sqlx::query("UPDATE meta SET value = '99' WHERE name = 'format'").execute(&mut connection).await.expect("changed");
+    connection.close().await.expect("closed");
+    let refused = Store::open(DataFolder::new(&path)).await.expect_err("another version");
+    assert!(matches!(&refused, StoreError::FormatVersion { found, .. } if found == "99"), "{refused}");
+}
