@@ -1,1 +1,30 @@
 //! Bytes in, proof out: COSE, Merkle tree, statements, receipts, trust.
+//!
+//! Everything here is a function of its arguments: no file, no socket, no clock, no environment, no async runtime.
+//! The one exception is [`crypto`], whose library draws the randomness of new keys and of ECDSA nonces itself.
+//!
+//! The modules stand in reading order, each resting on those before it:
+//! hashes and curves, CBOR, COSE, keys; the tree and its tiles; what an issuer says ([`statement`]) about whom
+//! ([`subject`]); what the service answers ([`receipt`]); whom a reader believes ([`trust`]).
+
+pub mod crypto;
+
+pub mod cbor;
+
+pub mod cose;
+
+pub mod key;
+
+pub mod merkle;
+
+pub mod tile;
+
+pub mod subject;
+
+mod header;
+
+pub mod statement;
+
+pub mod receipt;
+
+pub mod trust;

@@ -1,0 +1,88 @@
+//! Why something is not a key that can be used here.
+
+use super::{IssuerError, KEY_FILE_BYTES_MAX, KEY_SET_KEYS_MAX};
+use crate::cbor::CborError;
+
+/// Why something is not a key that can be used here: the fault of whoever wrote the file or the key set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// A key file is longer than any key needs.
+    #[error("key file has {bytes} bytes, the limit is {KEY_FILE_BYTES_MAX}")]
+    FileTooLarge {
+        /// Length of the file.
+        bytes: usize,
+    },
+    /// There is no `-----BEGIN` line.
+    #[error("no PEM block found: a line -----BEGIN {label}----- is expected")]
+    NoPem {
+        /// The label that was looked for.
+        label: &'static str,
+    },
+    /// The PEM block is broken.
+    #[error("broken PEM block: {reason}")]
+    BadPem {
+        /// What the PEM reader says.
+        reason: pem_rfc7468::Error,
+    },
+    /// The PEM block holds something else.
+    #[error("PEM block is labelled {found}, expected {expected}")]
+    WrongLabel {
+        /// The label that was looked for.
+        expected: &'static str,
+        /// The label of the block.
+        found: String,
+    },
+    /// Text follows the PEM block.
+    #[error("text follows the PEM block; one key and nothing after it is expected")]
+    TextAfterPem,
+    /// The preamble names two issuers.
+    #[error("key file names its issuer twice")]
+    IssuerTwice,
+    /// The preamble names an issuer that is none.
+    #[error("issuer in key file: {0}")]
+    Issuer(#[from] IssuerError),
+    /// Not a DER SubjectPublicKeyInfo.
+    #[error("not a public key in SubjectPublicKeyInfo form")]
+    NotSpki,
+    /// Not an unencrypted PKCS#8 P-256 key.
+    #[error("not an unencrypted PKCS#8 private key on P-256")]
+    NotPkcs8,
+    /// A key of another kind or on another curve.
+    #[error("unsupported kind of key ({kind}); ES256 on P-256 is supported")]
+    UnsupportedKind {
+        /// The object identifier, COSE key type or algorithm that was found.
+        kind: String,
+    },
+    /// A compressed point, or coordinates of another length.
+    #[error("public key is not an uncompressed P-256 point of two 32-byte coordinates")]
+    PointForm,
+    /// The point is not on the curve.
+    #[error("public key is not a point on P-256")]
+    NotOnCurve,
+    /// Not 64 lower-case hex digits.
+    #[error("a key thumbprint is written as 64 lower-case hex digits")]
+    BadThumbprint,
+    /// A COSE_Key that is not strictly encoded.
+    #[error("COSE key: {0}")]
+    Cbor(#[from] CborError),
+    /// A COSE_Key or COSE_KeySet of another shape.
+    #[error("not a COSE key: {what}")]
+    NotCoseKey {
+        /// What is missing or wrong.
+        what: &'static str,
+    },
+    /// A COSE_Key whose `kid` is not its thumbprint. Only RFC 9679 key identifiers can be looked up here.
+    #[error("COSE key names itself {found} but its thumbprint is {expected}")]
+    KidDiffers {
+        /// The RFC 9679 thumbprint, hex.
+        expected: String,
+        /// The `kid` that was found, hex.
+        found: String,
+    },
+    /// Too many keys in one set.
+    #[error("key set holds {found} keys, the limit is {KEY_SET_KEYS_MAX}")]
+    TooManyKeys {
+        /// How many keys were found.
+        found: usize,
+    },
+}

@@ -1,0 +1,146 @@
+//! Receipts (RFC 9942, RFC9162_SHA256): a service's signature over a tree root, with the path of one entry to it.
+//!
+//! Nothing in a receipt is specific to an entry but its path, so a batch is signed once ([`BatchSeal`]) and each entry's
+//! receipt is put together from that. RFC 9942 leaves the tree size unsigned, and one path folds under several sizes; a
+//! protected label of ours ([`TREE_SIZE_LABEL`]) binds it, and [`Receipt::verify`] insists on it.
+
+use crate::cbor::{Item, Map};
+use crate::cose::{Sign1, label, to_be_signed};
+use crate::header;
+use crate::key::{Issuer, PublicKey, SigningKey, Thumbprint};
+use crate::merkle::{Hash, leaf_hash, root_from_path};
+
+pub use error::ReceiptError;
+
+mod decode;
+mod error;
+
+/// Most bytes a receipt may have.
+pub const MAX_RECEIPT_BYTES: usize = 16 * 1024;
+
+/// The protected label under which a receipt states the size of its tree.
+pub const TREE_SIZE_LABEL: &str = "docket.tree-size";
+
+/// The verifiable data structure RFC9162_SHA256 (RFC 9942 §5).
+pub const VDS_RFC9162_SHA256: i64 = 1;
+
+/// What all receipts of a batch share: the protected header and the signature over the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchSeal {
+    /// The protected header, encoded.
+    pub protected: Vec<u8>,
+    /// ES256 over the Sig_structure whose payload is the root.
+    pub signature: Vec<u8>,
+}
+
+/// A well-formed receipt that was not verified yet: what it says is said by nobody so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    issuer: Issuer,
+    log: String,
+    kid: Thumbprint,
+    signed_at: i64,
+    bound_tree_size: Option<u64>,
+    tree_size: u64,
+    index: u64,
+    path: Vec<Hash>,
+    attached_root: Option<Hash>,
+    protected: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl BatchSeal {
+    /// Signs `root`, the root of the first `tree_size` entries, as `service` in its log called `log`.
+    ///
+    /// `signed_at` is in seconds since 1970.
+    pub fn sign(key: &SigningKey, service: &Issuer, log: &str, signed_at: i64, tree_size: u64, root: &Hash) -> Self {
+        let labels: Map<'_> =
+            vec![(label::VDS.into(), VDS_RFC9162_SHA256.into()), (Item::Text(TREE_SIZE_LABEL), tree_size.into())];
+        let protected = header::encode(key.public().thumbprint(), service, log, Some(signed_at), labels);
+        let signature = key.sign(&to_be_signed(&protected, root));
+        Self { protected, signature }
+    }
+
+    /// Checks the signature over `root` with `key`.
+    pub fn verify(&self, key: &PublicKey, root: &Hash) -> Result<(), ReceiptError> {
+        check_signature(key, &self.protected, root, &self.signature)
+    }
+
+    /// The receipt of the entry at `index` with `path` in the tree of `tree_size`. One seal and one place give one sequence
+    /// of bytes, so a receipt can be made again at any time.
+    pub fn receipt(&self, index: u64, tree_size: u64, path: &[Hash]) -> Vec<u8> {
+        let path = path.iter().map(|hash| Item::Bytes(hash)).collect();
+        let proof = Item::Array(vec![tree_size.into(), index.into(), Item::Array(path)]).encode();
+        let proofs = Item::Map(vec![(label::INCLUSION.into(), Item::Array(vec![Item::Bytes(&proof)]))]);
+        Sign1 {
+            protected: &self.protected,
+            unprotected: vec![(label::VDP.into(), proofs)],
+            payload: None,
+            signature: &self.signature,
+        }
+        .encode()
+    }
+}
+
+impl Receipt {
+    /// The service that signed (`iss`).
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// The log it is about (`sub`).
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
+    /// Which key is said to have signed (`kid`).
+    pub fn kid(&self) -> Thumbprint {
+        self.kid
+    }
+
+    /// Entries in the tree that was signed.
+    pub fn tree_size(&self) -> u64 {
+        self.tree_size
+    }
+
+    /// Index of the entry.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// When the service signed (`iat`), in seconds since 1970.
+    pub fn signed_at(&self) -> i64 {
+        self.signed_at
+    }
+
+    /// Checks that the service holding `key` signed a tree in which `entry` (canonical bytes) stands at this index.
+    ///
+    /// The answer is the root that was signed. Inclusion is folded first, then the signature is checked over the
+    /// result (RFC 9942 §5.2); whether `key` is the service's is the question of whoever chose it.
+    pub fn verify(&self, entry: &[u8], key: &PublicKey) -> Result<Hash, ReceiptError> {
+        if key.thumbprint() != self.kid {
+            return Err(ReceiptError::WrongKey { kid: self.kid, key: key.thumbprint() });
+        }
+        let bound = self.bound_tree_size.ok_or(ReceiptError::TreeSizeUnbound)?;
+        if bound != self.tree_size {
+            return Err(ReceiptError::TreeSizeDiffers { bound, claimed: self.tree_size });
+        }
+        let root = root_from_path(self.index, self.tree_size, &leaf_hash(entry), &self.path)?;
+        if self.attached_root.is_some_and(|attached| attached != root) {
+            return Err(ReceiptError::RootDiffers);
+        }
+        check_signature(key, &self.protected, &root, &self.signature)?;
+        Ok(root)
+    }
+}
+
+fn check_signature(key: &PublicKey, protected: &[u8], root: &Hash, signature: &[u8]) -> Result<(), ReceiptError> {
+    if key.verify(&to_be_signed(protected, root), signature) {
+        Ok(())
+    } else {
+        Err(ReceiptError::BadSignature { key: key.thumbprint() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! From bytes to a well-formed statement: every rule of RFC 9943 §6 and RFC 9995 that one statement alone can break.
+
+use docket_oci::{Algorithm, Digest};
+
+use super::{
+    Content, EntryId, MAX_ENTRY_BYTES, MAX_MEDIA_TYPE_BYTES, MAX_RECEIPTS, MAX_STATEMENT_BYTES, SignedStatement,
+    StatementError,
+};
+use crate::cbor::{Item, Map, lookup};
+use crate::cose::{Sign1, label};
+use crate::header::Header;
+use crate::subject::Subject;
+
+impl SignedStatement {
+    /// Reads a statement, signed by ES256, and its receipts if it has any.
+    ///
+    /// Labels in the unprotected header other than receipts are not read and do not become part of the entry, for
+    /// nothing authenticates them. `exp` and `nbf` are not judged: there is no clock here.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StatementError> {
+        if bytes.len() > MAX_STATEMENT_BYTES {
+            return Err(StatementError::TooLarge { bytes: bytes.len() });
+        }
+        let parts = Sign1::decode(bytes)?;
+        let protected = parts.protected_map()?;
+        let header = Header::read(&protected, &parts.unprotected, UNDERSTOOD)?;
+        let subject = Subject::parse(header.subject)?;
+        let payload = parts.payload.ok_or(StatementError::PayloadDetached)?;
+        let content = content(&protected, &parts.unprotected, payload)?;
+        let receipts = receipts(&parts.unprotected)?;
+        let entry = Sign1 { unprotected: Map::new(), ..parts }.encode();
+        if entry.len() > MAX_ENTRY_BYTES {
+            return Err(StatementError::EntryTooLarge { bytes: entry.len() });
+        }
+        Ok(Self {
+            issuer: header.issuer,
+            subject,
+            kid: header.kid,
+            issued_at: header.issued_at,
+            content,
+            entry_id: EntryId::of(&entry),
+            entry,
+            receipts,
+        })
+    }
+}
+
+/// Refuses a media type that could not be one, or that could disturb a terminal.
+pub(super) fn check_media_type(text: &str) -> Result<(), StatementError> {
+    let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let shaped = text.split_once('/').is_some_and(|(kind, sub)| !kind.is_empty() && !sub.is_empty());
+    if printable && shaped && text.len() <= MAX_MEDIA_TYPE_BYTES { Ok(()) } else { Err(StatementError::MediaType) }
+}
+
+/// The COSE number of a hash algorithm (RFC 9054).
+pub(super) fn hash_number(algorithm: Algorithm) -> i64 {
+    match algorithm {
+        Algorithm::Sha256 => -16,
+        Algorithm::Sha512 => -44,
+    }
+}
+
+fn content(protected: &Map<'_>, unprotected: &Map<'_>, payload: &[u8]) -> Result<Content, StatementError> {
+    if let Some(label) = ENVELOPE.into_iter().find(|&label| lookup(unprotected, label).is_some()) {
+        return Err(StatementError::EnvelopeUnprotected { label });
+    }
+    let Some(hash) = lookup(protected, label::PAYLOAD_HASH_ALG) else {
+        if let Some(label) = ENVELOPE.into_iter().find(|&label| lookup(protected, label).is_some()) {
+            return Err(StatementError::EnvelopeWithoutHash { label });
+        }
+        let media_type = media_type(protected, label::CONTENT_TYPE)?;
+        return Ok(Content::Payload { media_type, bytes: payload.to_vec() });
+    };
+    if lookup(protected, label::CONTENT_TYPE).or_else(|| lookup(unprotected, label::CONTENT_TYPE)).is_some() {
+        return Err(StatementError::EnvelopeContentType);
+    }
+    if lookup(protected, label::PAYLOAD_LOCATION).is_some_and(|location| location.as_text().is_none()) {
+        return Err(StatementError::EnvelopeLocation);
+    }
+    let algorithm = hash_algorithm(hash)?;
+    let digest = Digest::from_hash(algorithm, payload).ok_or(StatementError::EnvelopeDigestLength {
+        algorithm: algorithm.as_str(),
+        expected: algorithm.hash_bytes(),
+        found: payload.len(),
+    })?;
+    Ok(Content::HashEnvelope { digest, media_type: media_type(protected, label::PREIMAGE_CONTENT_TYPE)? })
+}
+
+fn hash_algorithm(item: &Item<'_>) -> Result<Algorithm, StatementError> {
+    let found = match item {
+        Item::Integer(number) => number.to_string(),
+        _ => "that is not a number".to_owned(),
+    };
+    [Algorithm::Sha256, Algorithm::Sha512]
+        .into_iter()
+        .find(|algorithm| item.as_i64() == Some(hash_number(*algorithm)))
+        .ok_or(StatementError::EnvelopeHash { found })
+}
+
+/// The media type under `label`: text, or the number of a CoAP content format. Without one nothing is known about the
+/// bytes, which is what `application/octet-stream` says.
+fn media_type(protected: &Map<'_>, label: i64) -> Result<String, StatementError> {
+    let text = match lookup(protected, label) {
+        None => OCTET_STREAM,
+        Some(Item::Text(text)) => text,
+        Some(number) => {
+            let known = CONTENT_FORMATS.iter().find(|(format, _)| number.as_i64() == Some(*format));
+            known.ok_or(StatementError::ContentFormat { label })?.1
+        }
+    };
+    check_media_type(text)?;
+    Ok(text.to_owned())
+}
+
+fn receipts(unprotected: &Map<'_>) -> Result<Vec<Vec<u8>>, StatementError> {
+    let Some(item) = lookup(unprotected, label::RECEIPTS) else {
+        return Ok(Vec::new());
+    };
+    let receipts = item.as_array().ok_or(StatementError::ReceiptsForm)?;
+    if receipts.is_empty() || receipts.len() > MAX_RECEIPTS {
+        return Err(StatementError::ReceiptCount { found: receipts.len() });
+    }
+    let bytes = receipts.iter().map(|receipt| receipt.as_bytes().map(<[u8]>::to_vec));
+    bytes.collect::<Option<_>>().ok_or(StatementError::ReceiptsForm)
+}
+
+/// What `crit` may demand: every protected label that is read here, and 260, which is understood as a hint not to follow.
+const UNDERSTOOD: &[Item<'static>] = &[
+    Item::Integer(label::ALG as i128),
+    Item::Integer(label::CONTENT_TYPE as i128),
+    Item::Integer(label::KID as i128),
+    Item::Integer(label::CWT_CLAIMS as i128),
+    Item::Integer(label::PAYLOAD_HASH_ALG as i128),
+    Item::Integer(label::PREIMAGE_CONTENT_TYPE as i128),
+    Item::Integer(label::PAYLOAD_LOCATION as i128),
+];
+
+const ENVELOPE: [i64; 3] = [label::PAYLOAD_HASH_ALG, label::PREIMAGE_CONTENT_TYPE, label::PAYLOAD_LOCATION];
+
+const OCTET_STREAM: &str = "application/octet-stream";
+
+/// The CoAP content formats that stand for documents one would make claims with (RFC 7252 §12.3 and its registry).
+const CONTENT_FORMATS: [(i64, &str); 5] = [
+    (0, "text/plain"),
+    (41, "application/xml"),
+    (42, OCTET_STREAM),
+    (50, "application/json"),
+    (60, "application/cbor"),
+];

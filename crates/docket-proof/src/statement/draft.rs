@@ -1,0 +1,57 @@
+//! From what an issuer wants to say to the signed bytes.
+
+use super::decode::{check_media_type, hash_number};
+use super::{Content, MAX_ENTRY_BYTES, StatementError};
+use crate::cbor::{Item, Map};
+use crate::cose::{Sign1, label, to_be_signed};
+use crate::header;
+use crate::key::{Issuer, SigningKey};
+use crate::subject::Subject;
+
+/// A statement about to be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Who says it.
+    pub issuer: Issuer,
+    /// About what.
+    pub subject: Subject,
+    /// When, in seconds since 1970.
+    pub issued_at: Option<i64>,
+    /// What.
+    pub content: Content,
+}
+
+impl Draft {
+    /// The tagged COSE_Sign1 with an empty unprotected header: statement and entry in one, at most [`MAX_ENTRY_BYTES`].
+    ///
+    /// Everything but the signature is determined by the draft and the key.
+    pub fn sign(&self, key: &SigningKey) -> Result<Vec<u8>, StatementError> {
+        check_media_type(self.content.media_type())?;
+        let (content_labels, payload): (Map<'_>, &[u8]) = match &self.content {
+            Content::HashEnvelope { digest, media_type } => (
+                vec![
+                    (label::PAYLOAD_HASH_ALG.into(), hash_number(digest.algorithm()).into()),
+                    (label::PREIMAGE_CONTENT_TYPE.into(), Item::Text(media_type)),
+                ],
+                digest.hash(),
+            ),
+            Content::Payload { media_type, bytes } => {
+                (vec![(label::CONTENT_TYPE.into(), Item::Text(media_type))], bytes)
+            }
+        };
+        // Refused before the payload is copied; the entry with its header is measured below.
+        if payload.len() > MAX_ENTRY_BYTES {
+            return Err(StatementError::EntryTooLarge { bytes: payload.len() });
+        }
+        let kid = key.public().thumbprint();
+        let protected = header::encode(kid, &self.issuer, self.subject.as_str(), self.issued_at, content_labels);
+        let signature = key.sign(&to_be_signed(&protected, payload));
+        let entry =
+            Sign1 { protected: &protected, unprotected: Map::new(), payload: Some(payload), signature: &signature }
+                .encode();
+        if entry.len() > MAX_ENTRY_BYTES {
+            return Err(StatementError::EntryTooLarge { bytes: entry.len() });
+        }
+        Ok(entry)
+    }
+}
