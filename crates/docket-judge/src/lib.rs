@@ -1,1 +1,9 @@
 //! Evidence in, verdict out.
+//!
+//! Two questions are answered here, both without any input or output of their own: may this statement be registered
+//! ([`policy`]), and is this artifact to be used ([`verify`]). Whoever asks brings all bytes along; the same bytes always
+//! get the same answer, so an auditor can ask again.
+
+pub mod policy;
+
+pub mod verify;

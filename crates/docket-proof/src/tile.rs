@@ -57,15 +57,14 @@ impl TileId {
             groups.push(rest % 1000);
             rest /= 1000;
         }
-        let mut path = format!("tile/{}", self.level);
-        for (position, group) in groups.iter().enumerate().rev() {
-            let mark = if position == 0 { "" } else { "x" };
-            path.push_str(&format!("/{mark}{group:03}"));
-        }
-        if let Some(width) = width {
-            path.push_str(&format!(".p/{width}"));
-        }
-        path
+        let groups: Vec<String> = groups
+            .iter()
+            .enumerate()
+            .rev()
+            .map(|(position, group)| if position == 0 { format!("{group:03}") } else { format!("x{group:03}") })
+            .collect();
+        let partial = width.map_or_else(String::new, |width| format!(".p/{width}"));
+        format!("tile/{}/{}{partial}", self.level, groups.join("/"))
     }
 
     /// Reads what [`Self::path`] wrote and nothing else: no leading zeros, no empty groups, no width 0.

@@ -101,10 +101,10 @@ fn split<'a>(label: &'static str, text: &'a str) -> Result<(Option<Issuer>, &'a 
         if line.starts_with(BEGIN) {
             return Ok((issuer, &text[offset..]));
         }
-        if let Some(uri) = line.strip_prefix(ISSUER_PREFIX) {
-            if issuer.replace(uri.trim().parse()?).is_some() {
-                return Err(KeyError::IssuerTwice);
-            }
+        if let Some(uri) = line.strip_prefix(ISSUER_PREFIX)
+            && issuer.replace(uri.trim().parse()?).is_some()
+        {
+            return Err(KeyError::IssuerTwice);
         }
         offset += line.len();
     }

@@ -1,0 +1,205 @@
+//! One claim from its bytes to its verdict.
+
+use docket_oci::{Digest, Manifest, media};
+use docket_proof::key::Issuer;
+use docket_proof::receipt::Receipt;
+use docket_proof::statement::{Content, SignedStatement};
+use docket_proof::trust::Trust;
+
+use super::{ClaimMaterial, ClaimVerdict, Document, Evidence, Found, Piece, Problem};
+
+/// Judges one claim about `artifact`. Facts are noted as they are read, so that a refused claim still says what it claims.
+pub(super) fn judge(found: &ClaimMaterial, artifact: &Digest, trust: &Trust) -> ClaimVerdict {
+    let mut verdict = ClaimVerdict {
+        issuer: None,
+        claim_type: None,
+        entry_id: None,
+        index: None,
+        tree_size: None,
+        service: None,
+        signed_at: None,
+        evidence: None,
+        manifest: found.manifest.expected,
+        problem: None,
+    };
+    verdict.problem = check(found, artifact, trust, &mut verdict).err();
+    verdict
+}
+
+fn check(found: &ClaimMaterial, artifact: &Digest, trust: &Trust, verdict: &mut ClaimVerdict) -> Result<(), Problem> {
+    // 1. Every byte is what its digest says, and each manifest leads where the claim needs it to lead.
+    check_digests(found)?;
+    check_statement_manifest(found, artifact)?;
+    let evidence = found.evidence.as_ref().map(|evidence| read_evidence(evidence, artifact)).transpose()?;
+
+    // 2. What the issuer signed is about this artifact and this document.
+    let layer = found.statement.as_ref().ok_or(Problem::StatementMissing)?;
+    let statement = SignedStatement::decode(&layer.bytes)?;
+    verdict.issuer = Some(statement.issuer().clone());
+    verdict.claim_type = Some(statement.claim_type().to_owned());
+    verdict.entry_id = Some(statement.entry_id());
+    if statement.subject().digest() != Some(*artifact) {
+        return Err(Problem::OtherSubject { artifact: *artifact, found: statement.subject().to_string() });
+    }
+    verdict.evidence = check_document(statement.content(), evidence.as_ref(), found.document.as_ref())?;
+
+    // 3. A service that is believed proves that it registered exactly this.
+    let receipt = check_receipts(&statement, found.receipt.as_ref(), trust)?;
+    verdict.index = Some(receipt.index());
+    verdict.tree_size = Some(receipt.tree_size());
+    verdict.service = Some(receipt.issuer().clone());
+    verdict.signed_at = Some(receipt.signed_at());
+
+    // 4. The issuer is believed: by name and key where issuers are listed, else on the service's word.
+    if trust.lists_issuers() {
+        let (issuer, kid) = (statement.issuer(), statement.kid());
+        let key = trust.issuer_key(issuer, &kid);
+        let key = key.ok_or_else(|| Problem::UntrustedIssuer { issuer: issuer.clone(), kid })?;
+        statement.verify(key)?;
+    }
+    Ok(())
+}
+
+fn check_digests(found: &ClaimMaterial) -> Result<(), Problem> {
+    let pieces = [
+        (Piece::StatementManifest, Some(&found.manifest)),
+        (Piece::EvidenceManifest, found.evidence.as_ref()),
+        (Piece::Statement, found.statement.as_ref()),
+        (Piece::Receipt, found.receipt.as_ref()),
+    ];
+    for (piece, found) in pieces {
+        let Some(found) = found else { continue };
+        let actual = found.digest();
+        if actual != found.expected {
+            return Err(Problem::Changed { piece, expected: found.expected, actual });
+        }
+    }
+    if let Some(Document { expected, seen: Some(seen) }) = found.document
+        && seen.actual != expected
+    {
+        return Err(Problem::Changed { piece: Piece::Document, expected, actual: seen.actual });
+    }
+    Ok(())
+}
+
+/// The statement manifest names its type, refers to the evidence or the artifact, and lists the layers that were found.
+fn check_statement_manifest(found: &ClaimMaterial, artifact: &Digest) -> Result<(), Problem> {
+    let piece = Piece::StatementManifest;
+    let manifest = read_manifest(piece, &found.manifest)?;
+    if manifest.artifact_type.as_deref() != Some(media::SCITT_STATEMENT) {
+        return Err(Problem::NotStatementManifest);
+    }
+    let (statement_layer, receipt_layer) = match manifest.layers.as_slice() {
+        [statement] => (statement, None),
+        [statement, receipt] if receipt.media_type == media::SCITT_RECEIPT => (statement, Some(receipt)),
+        _ => return Err(Problem::NotStatementManifest),
+    };
+    if statement_layer.media_type != media::SCITT_STATEMENT {
+        return Err(Problem::NotStatementManifest);
+    }
+    let subject = found.evidence.as_ref().map_or(artifact, |evidence| &evidence.expected);
+    expect_reference(piece, subject, manifest.subject.as_ref().map(|subject| &subject.digest))?;
+    if let Some(statement) = &found.statement {
+        expect_reference(piece, &statement.expected, Some(&statement_layer.digest))?;
+    }
+    match (&found.receipt, receipt_layer) {
+        (Some(receipt), layer) => expect_reference(piece, &receipt.expected, layer.map(|layer| &layer.digest)),
+        (None, Some(_)) => Err(Problem::ReceiptMissing),
+        (None, None) => Ok(()),
+    }
+}
+
+/// What an evidence manifest says about its document, unsigned.
+struct EvidenceManifest {
+    document: Digest,
+    artifact_type: String,
+}
+
+fn read_evidence(found: &Found, artifact: &Digest) -> Result<EvidenceManifest, Problem> {
+    let piece = Piece::EvidenceManifest;
+    let manifest = read_manifest(piece, found)?;
+    expect_reference(piece, artifact, manifest.subject.as_ref().map(|subject| &subject.digest))?;
+    let [layer] = manifest.layers.as_slice() else {
+        return Err(Problem::DocumentCount { found: manifest.layers.len() });
+    };
+    Ok(EvidenceManifest { document: layer.digest, artifact_type: manifest.artifact_type.clone().unwrap_or_default() })
+}
+
+/// The signed digest and type must be those of the evidence manifest and of the document that was read.
+fn check_document(
+    content: &Content,
+    evidence: Option<&EvidenceManifest>,
+    document: Option<&Document>,
+) -> Result<Option<Evidence>, Problem> {
+    let (signed, media_type) = match content {
+        Content::HashEnvelope { digest, media_type } => (*digest, media_type),
+        Content::Payload { .. } if evidence.is_some() || document.is_some() => return Err(Problem::NoEnvelope),
+        Content::Payload { .. } => return Ok(None),
+    };
+    if let Some(evidence) = evidence {
+        if evidence.document != signed {
+            let found = evidence.document;
+            return Err(Problem::OtherDocument { piece: Piece::EvidenceManifest, signed, found });
+        }
+        if evidence.artifact_type != *media_type {
+            let found = evidence.artifact_type.clone();
+            return Err(Problem::OtherType { signed: media_type.clone(), found });
+        }
+    }
+    let Some(document) = document else {
+        return Ok(Some(Evidence::Absent { digest: signed }));
+    };
+    if document.expected != signed {
+        return Err(Problem::OtherDocument { piece: Piece::Document, signed, found: document.expected });
+    }
+    // That what was read is what was expected, step 1 has checked.
+    Ok(Some(match document.seen {
+        Some(seen) => Evidence::Present { digest: signed, size: seen.size },
+        None => Evidence::Absent { digest: signed },
+    }))
+}
+
+/// Every receipt that names a believed service must verify; the first of them is the answer.
+///
+/// Receipts of other services are passed over, in whatever form they are: they are neither proof nor fault here.
+fn check_receipts(statement: &SignedStatement, bare: Option<&Found>, trust: &Trust) -> Result<Receipt, Problem> {
+    if let Some(bare) = bare
+        && !statement.receipts().contains(&bare.bytes)
+    {
+        return Err(Problem::ForeignReceipt);
+    }
+    let mut proof = None;
+    let mut services = Vec::new();
+    for bytes in statement.receipts() {
+        let Some(service) = Receipt::claimed_issuer(bytes) else { continue };
+        if !trust.lists_service(&service) {
+            services.push(service);
+            continue;
+        }
+        let receipt = check_receipt(bytes, &service, statement.entry(), trust)?;
+        proof.get_or_insert(receipt);
+    }
+    proof.ok_or(Problem::NoTrustedReceipt { found: services })
+}
+
+fn check_receipt(bytes: &[u8], service: &Issuer, entry: &[u8], trust: &Trust) -> Result<Receipt, Problem> {
+    let broken = |reason| Problem::Receipt { service: service.clone(), reason };
+    let receipt = Receipt::decode(bytes).map_err(broken)?;
+    let kid = receipt.kid();
+    let key = trust.service_key(service, &kid);
+    let key = key.ok_or_else(|| Problem::UntrustedServiceKey { service: service.clone(), kid })?;
+    receipt.verify(entry, key).map_err(broken)?;
+    Ok(receipt)
+}
+
+fn read_manifest(piece: Piece, found: &Found) -> Result<Manifest, Problem> {
+    Manifest::parse(&found.bytes, None).map_err(|error| Problem::BadManifest { piece, reason: error.to_string() })
+}
+
+fn expect_reference(piece: Piece, expected: &Digest, found: Option<&Digest>) -> Result<(), Problem> {
+    if found == Some(expected) {
+        return Ok(());
+    }
+    let found = found.map_or_else(|| "nothing".to_owned(), Digest::to_string);
+    Err(Problem::RefersElsewhere { piece, expected: *expected, found })
+}
