@@ -1,1 +1,34 @@
-//! Use cases: what Docket does.
+//! Use cases: what Docket does, told without HTTP.
+//!
+//! An [`Instance`] is an open data folder. Registry verbs are in `upload`, `manifest`, `content` and `listing`; the
+//! ledger in `register` and `ledger`; questions in `query`; the proof of everything stored in `fsck`.
+//! Every verb takes a [`Permit`], which only [`Access`] can make.
+
+mod access;
+mod clock;
+mod content;
+mod crash;
+mod error;
+mod fsck;
+mod instance;
+mod issuers;
+mod ledger;
+mod listing;
+mod manifest;
+mod query;
+mod register;
+mod upload;
+
+pub use access::{Access, Account, Denied, Permit, Right};
+pub use clock::Clock;
+pub use content::{Blob, BlobContent};
+pub use crash::CrashPoint;
+pub use error::EngineError;
+pub use fsck::{FsckReport, PROBLEMS_MAX};
+pub use instance::{Created, Instance, Options};
+pub use issuers::{GENESIS_TYPE, ISSUER_TYPE, IssuerView};
+pub use listing::ReferrersPage;
+pub use manifest::StoredManifest;
+pub use query::{CLAIMS_PAGE_MAX, Claim, ClaimPage, ClaimPlacement, ClaimQuery};
+pub use register::Registered;
+pub use upload::{BLOB_BYTES_MAX, OpenUpload};

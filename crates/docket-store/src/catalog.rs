@@ -8,7 +8,7 @@ use crate::change::{
     BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestRow, PlacementRow, ReferrerRow,
 };
 use crate::rows::{KIND_FILE, KIND_INLINE, KIND_RECEIPT, KIND_STATEMENT};
-use crate::sql::{Value, column, fetch_all, fetch_optional};
+use crate::sql::{Lookup, Value, column, fetch_all, fetch_optional};
 use crate::{Store, StoreError};
 
 /// What a query asks for; `None` = anything.
@@ -181,6 +181,15 @@ impl Store {
         row.map(|row| entry_row(&row)).transpose()
     }
 
+    /// Which of these entry ids stand in the ledger.
+    pub async fn known_entries(&self, ids: &[[u8; 32]]) -> Result<Vec<[u8; 32]>, StoreError> {
+        let failed = || StoreError::database("look for entries");
+        let mut connection = self.readers.acquire().await.map_err(failed())?;
+        let keys: Vec<_> = ids.iter().map(|id| vec![Value::Bytes(id.to_vec())]).collect();
+        let rows = KNOWN.run(&mut connection, &keys).await.map_err(failed())?;
+        rows.iter().map(|row| hash(row, 0)).collect()
+    }
+
     /// Entries of `first..end`; the caller bounds the range.
     pub async fn entries(&self, first: u64, end: u64) -> Result<Vec<EntryRow>, StoreError> {
         const TEXT: &str = "SELECT idx, entry_id, bytes, leaf, tree_size, path, decided_by FROM entry \
@@ -330,3 +339,6 @@ fn digest_from(key: &[u8]) -> Result<Digest, StoreError> {
 pub(crate) fn parsed<T, E>(value: Result<T, E>, what: &str) -> Result<T, StoreError> {
     value.map_err(|_| StoreError::damaged(format!("{what} outside the grammar")))
 }
+
+static KNOWN: Lookup =
+    Lookup::new(&["entry_id"], "SELECT e.entry_id FROM want CROSS JOIN entry e WHERE e.entry_id = want.entry_id");

@@ -13,6 +13,7 @@ mod change;
 mod decide;
 mod error;
 mod guard;
+mod inventory;
 mod rows;
 mod sql;
 mod store;
@@ -26,4 +27,5 @@ pub use change::{
 };
 pub use error::StoreError;
 pub use guard::{GuardPoint, HeadGuard};
+pub use inventory::{HeldManifest, StoredBlob};
 pub use store::{FORMAT_VERSION, Store};

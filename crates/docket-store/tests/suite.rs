@@ -38,7 +38,7 @@ impl Fixture {
         digest
     }
 
-    fn put(&self, repository: &str, content: &str, tags: &[&str], blobs: &[Digest]) -> ManifestPut {
+    fn put(repository: &str, content: &str, tags: &[&str], blobs: &[Digest]) -> ManifestPut {
         ManifestPut {
             repository: repo(repository),
             manifest: manifest(content, None),
@@ -153,7 +153,7 @@ async fn a_blob_is_visible_only_through_repositories_that_hold_it() {
 async fn a_manifest_that_lacks_blobs_changes_nothing() {
     let fixture = Fixture::new().await;
     let missing = Digest::sha256([5; 32]);
-    let put = fixture.put("a", "{}", &["v1"], &[missing]);
+    let put = Fixture::put("a", "{}", &["v1"], &[missing]);
     assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), PutOutcome::Missing(vec![missing]));
     assert!(!fixture.store.has_repository(&repo("a")).await.expect("read"));
     assert!(fixture.store.tags(&repo("a"), "", 10).await.expect("read").is_none());
@@ -164,7 +164,7 @@ async fn a_tag_moves_at_once_and_deletes_are_seen_at_once() {
     let fixture = Fixture::new().await;
     let by_tag = Reference::Tag(tag("v1"));
     for content in ["{1}", "{2}", "{1}"] {
-        let put = fixture.put("a", content, &["v1", "also"], &[]);
+        let put = Fixture::put("a", content, &["v1", "also"], &[]);
         assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), PutOutcome::Stored);
         let row = fixture.store.manifest(&repo("a"), &by_tag).await.expect("read").expect("found");
         assert_eq!(row.bytes, content.as_bytes());
@@ -183,7 +183,7 @@ async fn a_tag_moves_at_once_and_deletes_are_seen_at_once() {
 #[tokio::test]
 async fn tags_come_in_byte_order_and_in_pages() {
     let fixture = Fixture::new().await;
-    let put = fixture.put("a", "{}", &["b", "B", "_", "a10", "a1"], &[]);
+    let put = Fixture::put("a", "{}", &["b", "B", "_", "a10", "a1"], &[]);
     fixture.store.put_manifest(put).await.expect("answered");
     let page = fixture.store.tags(&repo("a"), "B", 3).await.expect("read").expect("a repository");
     assert_eq!(page, ["_", "a1", "a10"].map(tag));
@@ -194,7 +194,7 @@ async fn referrers_are_found_by_subject_whether_or_not_it_stands() {
     let fixture = Fixture::new().await;
     let subject = Digest::sha256([8; 32]);
     for content in ["{a}", "{b}"] {
-        let mut put = fixture.put("a", content, &[], &[]);
+        let mut put = Fixture::put("a", content, &[], &[]);
         put.manifest = manifest(content, Some(subject));
         fixture.store.put_manifest(put).await.expect("answered");
     }
@@ -219,7 +219,7 @@ async fn many_writers_share_groups_and_all_are_answered() {
                 let content = n.to_string();
                 let blob = fixture.push(&format!("r{}", n % 7), content.as_bytes()).await;
                 let put =
-                    fixture.put(&format!("r{}", n % 7), &format!("{{{n}}}"), &[&format!("t{n}"), "latest"], &[blob]);
+                    Fixture::put(&format!("r{}", n % 7), &format!("{{{n}}}"), &[&format!("t{n}"), "latest"], &[blob]);
                 fixture.store.put_manifest(put).await.expect("answered")
             })
         })

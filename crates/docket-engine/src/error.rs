@@ -1,0 +1,140 @@
+//! What can go wrong in a use case, by whose fault.
+
+use docket_oci::digest::Digest;
+use docket_oci::manifest::ManifestError;
+use docket_proof::statement::StatementError;
+use docket_store::StoreError;
+
+use crate::access::{Denied, WrongPermit};
+
+/// A use case that did not happen. Nothing was changed unless a variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Caller: the rules say no.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Us: a permit for something else was shown.
+    #[error(transparent)]
+    Permit(#[from] WrongPermit),
+    /// Caller: no such repository.
+    #[error("there is no repository of this name here")]
+    RepositoryUnknown,
+    /// Caller: no such manifest.
+    #[error("the repository holds no manifest {0}")]
+    ManifestUnknown(String),
+    /// Caller: no such blob.
+    #[error("the repository holds no blob {0}")]
+    BlobUnknown(Digest),
+    /// Caller: the manifest breaks a rule.
+    #[error("the manifest is refused: {0}")]
+    ManifestInvalid(#[from] ManifestError),
+    /// Caller: pushed by a digest that the bytes do not have.
+    #[error("the content has digest {actual}, but was pushed as {expected}; push it under its own digest")]
+    DigestMismatch {
+        /// What the caller named.
+        expected: Digest,
+        /// What the bytes hash to.
+        actual: Digest,
+    },
+    /// Caller: the manifest names content that was not pushed.
+    #[error("the repository lacks {} that the manifest names: {}; push them first", count(.0), list(.0))]
+    ManifestBlobUnknown(Vec<Digest>),
+    /// Caller: no such upload.
+    #[error("there is no upload {0} in this repository; it may have ended or expired, start a new one")]
+    UploadUnknown(String),
+    /// Caller: another request is writing to the upload.
+    #[error("another request is writing to this upload; wait for it, then ask for the upload's range")]
+    UploadBusy {
+        /// Bytes that are certain so far.
+        size: u64,
+    },
+    /// Caller: the chunk does not start where the upload ends.
+    #[error("the upload stands at byte {size}; send the chunk that starts there")]
+    UploadOffset {
+        /// Bytes so far.
+        size: u64,
+    },
+    /// Caller: too many uploads are open.
+    #[error("too many uploads are open; finish or cancel some, or wait for idle ones to expire")]
+    TooManyUploads,
+    /// Caller: content above the limit.
+    #[error("the blob is larger than {limit} bytes, the most that is taken here")]
+    BlobTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Issuer: the statement is malformed.
+    #[error("{0}")]
+    Statement(#[from] StatementError),
+    /// Issuer: policy refuses the statement.
+    #[error("{0}")]
+    Refused(#[from] docket_judge::policy::Refusal),
+    /// Caller: the place contradicts what is signed, or lacks what is needed there.
+    #[error("{0}")]
+    Place(#[from] PlaceError),
+    /// Caller: too many registrations are waiting.
+    #[error("too many registrations are waiting; try again in a second")]
+    PoolFull,
+    /// Operator: the ledger does not take entries.
+    #[error("the ledger is read-only: {0}")]
+    ReadOnly(String),
+    /// Operator: an issuer of this name stands with other values.
+    #[error("an issuer named {0:?} is already admitted with another key or identity; choose another name")]
+    IssuerExists(String),
+    /// Operator: a name that is none.
+    #[error("{0:?} is no issuer name; use 1 to 64 of a-z, 0-9, '-', '_' and '.'")]
+    IssuerName(String),
+    /// Operator: the data folder's settings or keys are unusable.
+    #[error("{what} in the data folder is unusable: {why}")]
+    Settings {
+        /// Which one.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Stored data: a proof of our own does not hold.
+    #[error("stored data does not prove: {0}; run `docket fsck`")]
+    Unproven(String),
+    /// Environment: the batch could not be stored, and certainly was not.
+    #[error("nothing was logged, try again: {0}")]
+    NotLogged(std::sync::Arc<StoreError>),
+    /// Us: the ledger's outcome is not known; a restart settles it.
+    #[error("the ledger has stopped after a storage failure; restart docket")]
+    Stopped,
+    /// Store: see there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a statement cannot stand where it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// The statement is about a stream or something that is no artifact.
+    #[error(
+        "the signed subject {0:?} names no artifact digest, so it has no place in a repository; register it at /entries instead"
+    )]
+    NoArtifact(String),
+    /// The repository has no such manifest.
+    #[error(
+        "the signed subject is {0}, which this repository does not hold; push the artifact first or send the statement to the repository that holds it"
+    )]
+    ArtifactElsewhere(Digest),
+    /// The document was not uploaded.
+    #[error(
+        "the statement is about a document {0} that this repository does not hold; upload the document as a blob first"
+    )]
+    DocumentMissing(Digest),
+}
+
+fn count(digests: &[Digest]) -> String {
+    if digests.len() == 1 { "a blob".to_owned() } else { format!("{} blobs", digests.len()) }
+}
+
+fn list(digests: &[Digest]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let mut text = digests.iter().take(SHOWN_MAX).map(Digest::to_string).collect::<Vec<_>>().join(", ");
+    if digests.len() > SHOWN_MAX {
+        text.push_str(", …");
+    }
+    text
+}

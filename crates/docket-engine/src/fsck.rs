@@ -1,0 +1,278 @@
+//! Re-proves everything stored: digests, references, tree, heads, receipts, index.
+
+use std::collections::BTreeMap;
+
+use docket_oci::digest::Digest;
+use docket_oci::manifest::Manifest;
+use docket_oci::name::Reference;
+use docket_proof::key::{Issuer, PublicKey};
+use docket_proof::merkle::{Frontier, Hash, leaf_hash};
+use docket_proof::receipt::Receipt;
+use docket_proof::statement::{EntryId, SignedStatement};
+use docket_store::{BatchRow, BlobBody, ClaimFilter, EntryRow, StoredBlob};
+
+use crate::access::{Permit, Right};
+use crate::error::EngineError;
+use crate::instance::Instance;
+use crate::issuers::ISSUER_TYPE;
+use crate::manifest::required;
+
+/// What was proved, and what could not be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FsckReport {
+    /// Blobs whose bytes were hashed.
+    pub blobs: u64,
+    /// Manifests that were parsed and whose references were found.
+    pub manifests: u64,
+    /// Entries whose leaf, signature, receipt and index rows were checked.
+    pub entries: u64,
+    /// Signed heads that were recomputed from the entries.
+    pub heads: u64,
+    /// Full tiles on disk that were compared.
+    pub tiles: u64,
+    /// What is wrong, one line each, at most [`PROBLEMS_MAX`].
+    pub problems: Vec<String>,
+}
+
+impl FsckReport {
+    fn problem(&mut self, text: String) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(text);
+        }
+    }
+}
+
+impl Instance {
+    /// Proves everything again. Reads all content; changes nothing. Works while the service runs.
+    pub async fn fsck(&self, permit: &Permit) -> Result<FsckReport, EngineError> {
+        permit.scope(Right::Admin)?;
+        let mut report = FsckReport::default();
+        if let Some(reason) = self.read_only() {
+            report.problem(format!("the ledger is read-only: {reason}"));
+        }
+        self.check_blobs(&mut report).await?;
+        self.check_manifests(&mut report).await?;
+        self.check_ledger(&mut report).await?;
+        self.check_tiles(&mut report).await?;
+        Ok(report)
+    }
+
+    async fn check_blobs(&self, report: &mut FsckReport) -> Result<(), EngineError> {
+        let mut after = 0;
+        loop {
+            let page = self.store.stored_blobs(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.position;
+            for blob in &page {
+                report.blobs += 1;
+                match self.hash_blob(blob).await {
+                    Ok((digest, size)) if digest == blob.digest && size == blob.row.size => {}
+                    Ok((digest, _)) => report.problem(format!("blob {} has the bytes of {digest}", blob.digest)),
+                    Err(failure) => report.problem(format!("blob {}: {failure}", blob.digest)),
+                }
+            }
+        }
+        for (repository, digest) in self.store.dangling_links(PROBLEMS_MAX).await? {
+            report.problem(format!("{repository} shows blob {digest}, which is not stored"));
+        }
+        Ok(())
+    }
+
+    async fn hash_blob(&self, blob: &StoredBlob) -> Result<(Digest, u64), EngineError> {
+        let algorithm = blob.digest.algorithm();
+        let bytes = match &blob.row.body {
+            BlobBody::Inline(bytes) => bytes.clone(),
+            BlobBody::StatementOf(index) => self.ledger.first_statement(*index).await?.into(),
+            BlobBody::ReceiptOf(index) => self.ledger.first_receipt_at(*index).await?.into(),
+            BlobBody::File => {
+                let (blobs, digest) = (self.store.blobs().clone(), blob.digest);
+                let hashed = tokio::task::spawn_blocking(move || blobs.verify(&digest)).await;
+                return Ok((hashed.map_err(|_| EngineError::Stopped)??, blob.row.size));
+            }
+        };
+        Ok((Digest::of(algorithm, &bytes), bytes.len() as u64))
+    }
+
+    async fn check_manifests(&self, report: &mut FsckReport) -> Result<(), EngineError> {
+        let mut after = (0, 0);
+        loop {
+            let page = self.store.held_manifests(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.position;
+            for held in &page {
+                report.manifests += 1;
+                let (repository, digest) = (&held.repository, held.row.digest);
+                let manifest = match Manifest::parse(&held.row.bytes, None) {
+                    Ok(manifest) => manifest,
+                    Err(failure) => {
+                        report.problem(format!("manifest {repository}@{digest}: {failure}"));
+                        continue;
+                    }
+                };
+                // A client may delete a blob or a child that a manifest still names, so absence alone is no damage;
+                // a manifest that names what is nowhere in the store while its repository shows it would be.
+                let (blobs, children) = required(&manifest);
+                for wanted in blobs.iter().chain(&children) {
+                    if let Err(failure) = self.store.blob(repository, wanted).await {
+                        report.problem(format!("{repository}@{digest} names {wanted}: {failure}"));
+                    }
+                }
+            }
+        }
+        for (repository, tag) in self.store.dangling_tags(PROBLEMS_MAX).await? {
+            report.problem(format!("tag {repository}:{tag} points to nothing"));
+        }
+        Ok(())
+    }
+
+    /// Replays the ledger from its entries, in batches as they were signed.
+    async fn check_ledger(&self, report: &mut FsckReport) -> Result<(), EngineError> {
+        let head = self.ledger.head();
+        let mut frontier = Frontier::new();
+        let mut issuers = BTreeMap::new();
+        while frontier.size() < head.size {
+            let Some(batch) = self.store.batches(frontier.size(), 1).await?.pop() else {
+                report.problem(format!("no signed head covers entry {}", frontier.size()));
+                break;
+            };
+            let rows = self.store.entries(frontier.size(), batch.tree_size).await?;
+            if rows.len() as u64 != batch.tree_size - frontier.size() {
+                report.problem(format!("entries {} to {} are not all there", frontier.size(), batch.tree_size));
+                break;
+            }
+            let leaves: Vec<Hash> = rows.iter().map(|row| leaf_hash(&row.bytes)).collect();
+            let grown = frontier.append(&leaves);
+            report.heads += 1;
+            self.check_head(&batch, &grown.root, report);
+            for (row, leaf) in rows.iter().zip(&leaves) {
+                report.entries += 1;
+                if let Err(problem) = self.check_entry(row, leaf, &batch, &mut issuers).await? {
+                    report.problem(format!("entry {}: {problem}", row.index));
+                }
+            }
+            frontier = grown.frontier;
+        }
+        if frontier.size() == head.size && frontier.root() != head.root {
+            report.problem("the newest head is not the root of the entries".to_owned());
+        }
+        let stored = self.store.issuers().await?;
+        let stored: BTreeMap<_, _> = stored.into_iter().map(|row| (row.name, (row.issuer, row.public_key))).collect();
+        if stored != issuers {
+            report.problem("the issuers in force are not what the issuer entries add up to".to_owned());
+        }
+        Ok(())
+    }
+
+    fn check_head(&self, batch: &BatchRow, root: &Hash, report: &mut FsckReport) {
+        if batch.root != *root {
+            report.problem(format!("the head of size {} is not the root of its entries", batch.tree_size));
+        }
+        let seal =
+            docket_proof::receipt::BatchSeal { protected: batch.protected.clone(), signature: batch.signature.clone() };
+        if let Err(failure) = seal.verify(self.ledger.identity().receipt_key.public(), root) {
+            report.problem(format!("the head of size {}: {failure}", batch.tree_size));
+        }
+    }
+
+    /// Checks one entry: its id, its leaf, who signed it, its receipt, its row in the query index, its placements.
+    async fn check_entry(
+        &self,
+        row: &EntryRow,
+        leaf: &Hash,
+        batch: &BatchRow,
+        issuers: &mut BTreeMap<String, (String, Vec<u8>)>,
+    ) -> Result<Result<(), String>, EngineError> {
+        if *EntryId::of(&row.bytes).as_bytes() != row.entry_id || row.leaf != *leaf {
+            return Ok(Err("its bytes are not those that were logged".to_owned()));
+        }
+        let statement = match SignedStatement::decode(&row.bytes) {
+            Ok(statement) => statement,
+            Err(failure) => return Ok(Err(failure.to_string())),
+        };
+        let identity = self.ledger.identity();
+        let own = statement.kid() == identity.statement_key.public().thumbprint();
+        let key = if own {
+            Some(identity.statement_key.public().clone())
+        } else {
+            let admitted = issuers.values().filter(|(issuer, _)| *issuer == statement.issuer().to_string());
+            let mut keys = admitted.filter_map(|(_, der)| PublicKey::from_spki_der(der).ok());
+            keys.find(|key| key.thumbprint() == statement.kid())
+        };
+        let Some(key) = key else { return Ok(Err("its issuer was not admitted by an earlier entry".to_owned())) };
+        let (subject, issuer) = (statement.subject().digest(), statement.issuer().clone());
+        let claim_type = statement.claim_type().to_owned();
+        let verified = match statement.verify(&key) {
+            Ok(verified) => verified,
+            Err(failure) => return Ok(Err(failure.to_string())),
+        };
+        if own && claim_type == ISSUER_TYPE {
+            match admission(verified.statement()) {
+                Some((name, issuer, der)) => drop(issuers.insert(name, (issuer, der))),
+                None => return Ok(Err("it admits an issuer in an unknown form".to_owned())),
+            }
+        }
+        if row.tree_size != batch.tree_size {
+            return Ok(Err(format!("its row names the head of size {}", row.tree_size)));
+        }
+        if batch.tree_size > 1 {
+            let receipt = self.ledger.first_receipt(row).await?;
+            let proved = Receipt::decode(&receipt)
+                .and_then(|receipt| receipt.verify(&row.bytes, identity.receipt_key.public()).map(drop));
+            if let Err(failure) = proved {
+                return Ok(Err(format!("its receipt: {failure}")));
+            }
+        }
+        self.check_index(row, subject, issuer, claim_type).await
+    }
+
+    async fn check_index(
+        &self,
+        row: &EntryRow,
+        subject: Option<Digest>,
+        issuer: Issuer,
+        claim_type: String,
+    ) -> Result<Result<(), String>, EngineError> {
+        let filters = [
+            ClaimFilter { issuer: Some(issuer.to_string()), ..ClaimFilter::default() },
+            ClaimFilter { claim_type: Some(claim_type), ..ClaimFilter::default() },
+            ClaimFilter { subject, ..ClaimFilter::default() },
+        ];
+        for filter in &filters {
+            let found = self.store.claims(filter, row.index, row.index + 1, 1).await?;
+            if found.first().map(|found| found.index) != Some(row.index) {
+                return Ok(Err("queries do not find it".to_owned()));
+            }
+        }
+        for placement in self.store.placements(row.index).await? {
+            let reference = Reference::Digest(placement.statement);
+            // A client may have deleted the statement manifest; one that stands must be the one that was placed.
+            if let Some(held) = self.store.manifest(&placement.repository, &reference).await?
+                && held.digest != placement.statement
+            {
+                return Ok(Err(format!("its place in {} holds {}", placement.repository, held.digest)));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn check_tiles(&self, report: &mut FsckReport) -> Result<(), EngineError> {
+        let (tiles, problems) = self.ledger.check_tiles().await?;
+        report.tiles = tiles;
+        problems.into_iter().for_each(|problem| report.problem(problem));
+        Ok(())
+    }
+}
+
+/// Whom an issuer entry admits: name, identity, key as SPKI DER.
+fn admission(statement: &SignedStatement) -> Option<(String, String, Vec<u8>)> {
+    let docket_proof::statement::Content::Payload { bytes, .. } = statement.content() else { return None };
+    let payload: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    let text = |name: &str| payload.get(name)?.as_str().map(str::to_owned);
+    let key = PublicKey::from_spki_pem(&text("public_key")?).ok()?;
+    Some((text("name")?, text("issuer")?, key.to_spki_der()))
+}
+
+/// Rows read at once.
+const PAGE: usize = 500;
+/// Problems listed; the first ones usually explain the others.
+pub const PROBLEMS_MAX: usize = 100;

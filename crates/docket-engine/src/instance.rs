@@ -1,0 +1,168 @@
+//! An open data folder: made by `create`, opened by `open`, ended by `close`.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use docket_proof::key::{Issuer, KeyFile, PublicKey, SigningKey};
+use docket_store::keys::DataFolder;
+use docket_store::{HeadGuard, Store, StoreError};
+
+use crate::access::Access;
+use crate::clock::Clock;
+use crate::crash::CrashPoint;
+use crate::error::EngineError;
+use crate::ledger::{Identity, Ledger};
+use crate::upload::Uploads;
+
+/// What an instance takes from outside.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Tells the time.
+    pub clock: Clock,
+    /// Where to die, in tests of recovery.
+    pub crash_at: Option<CrashPoint>,
+}
+
+/// What `create` made.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The service's identity, `iss` of its receipts.
+    pub service: Issuer,
+    /// The log's name, `sub` of its receipts.
+    pub log: String,
+    /// Key that consumers pin.
+    pub receipt_key: PublicKey,
+}
+
+/// An open data folder. Cheap to share behind an `Arc`.
+#[derive(Debug)]
+pub struct Instance {
+    pub(crate) store: Arc<Store>,
+    pub(crate) ledger: Ledger,
+    pub(crate) uploads: Uploads,
+    pub(crate) clock: Clock,
+}
+
+impl Instance {
+    /// Makes keys, an empty registry and a ledger with its genesis entry. Explicit on purpose: an empty database
+    /// must never become a new ledger by itself.
+    ///
+    /// A crash in here leaves a folder that `open` refuses and that can be deleted: nothing was ever answered from it.
+    pub async fn create(folder: &Path, service: Issuer, clock: &Clock) -> Result<Created, EngineError> {
+        let log = log_name(&service)?;
+        let folder = DataFolder::new(folder);
+        let store = Store::create(folder.clone(), &[("service", service.as_str()), ("log", &log)]).await?;
+        let receipt_key = SigningKey::generate();
+        let statement_key = SigningKey::generate();
+        write_key(&folder.receipt_key(), &receipt_key, &service)?;
+        write_key(&folder.statement_key(), &statement_key, &service)?;
+        let public = receipt_key.public().clone();
+        let identity = Identity { service: service.clone(), log: log.clone(), receipt_key, statement_key };
+        let point = Ledger::genesis(&store, &identity, clock.now()).await?;
+        HeadGuard::create(&folder.guard(), point)?;
+        store.close().await;
+        Ok(Created { service, log, receipt_key: public })
+    }
+
+    /// Opens what `create` made and checks the ledger's head against its guard and its signature.
+    pub async fn open(folder: &Path, options: Options) -> Result<Self, EngineError> {
+        let store = Arc::new(Store::open(DataFolder::new(folder)).await?);
+        match Self::start(Arc::clone(&store), options).await {
+            Ok(instance) => Ok(instance),
+            Err(failure) => {
+                close_store(store).await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn start(store: Arc<Store>, options: Options) -> Result<Self, EngineError> {
+        let setting = async |name: &'static str| {
+            let missing = || EngineError::Settings { what: name, why: "it is missing".to_owned() };
+            store.meta(name).await?.ok_or_else(missing)
+        };
+        let service = setting("service").await?;
+        let service: Issuer =
+            service.parse().map_err(|_| EngineError::Settings { what: "service", why: "it is no URI".to_owned() })?;
+        let identity = Identity {
+            log: setting("log").await?,
+            receipt_key: read_key(&store.folder().receipt_key(), "the receipt key")?,
+            statement_key: read_key(&store.folder().statement_key(), "the statement key")?,
+            service,
+        };
+        let ledger = Ledger::open(Arc::clone(&store), identity, &options).await?;
+        Ok(Self { store, ledger, uploads: Uploads::default(), clock: options.clock })
+    }
+
+    /// Finishes what is queued and closes every file.
+    pub async fn close(self) {
+        self.ledger.close().await;
+        drop(self.uploads);
+        close_store(self.store).await;
+    }
+
+    /// The rules that permits come from.
+    pub fn access(&self) -> Access {
+        Access
+    }
+
+    /// The service's identity, `iss` of its receipts.
+    pub fn service(&self) -> &Issuer {
+        &self.ledger.identity().service
+    }
+
+    /// The log's name, `sub` of its receipts.
+    pub fn log(&self) -> &str {
+        &self.ledger.identity().log
+    }
+
+    /// Keys that verify this service's receipts, newest first.
+    pub fn receipt_keys(&self) -> Vec<&PublicKey> {
+        vec![self.ledger.identity().receipt_key.public()]
+    }
+
+    /// Why the ledger takes no entries, if it does not.
+    pub fn read_only(&self) -> Option<String> {
+        self.ledger.read_only()
+    }
+}
+
+/// The log is named as C2SP names origins: the service's URL without its scheme, plus `/log`.
+fn log_name(service: &Issuer) -> Result<String, EngineError> {
+    let refuse = |why: &str| EngineError::Settings { what: "service id", why: why.to_owned() };
+    let url = service.as_str();
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let rest = rest.ok_or_else(|| refuse("it must be an https:// or http:// URL, under which the service is known"))?;
+    let rest = rest.trim_end_matches('/');
+    if rest.is_empty() || rest.contains(['?', '#', '+']) {
+        return Err(refuse("it must be a plain URL without '?', '#' or '+'"));
+    }
+    Ok(format!("{rest}/log"))
+}
+
+fn write_key(path: &Path, key: &SigningKey, service: &Issuer) -> Result<(), EngineError> {
+    let text = KeyFile { issuer: Some(service.clone()), key: key.clone() }.to_text();
+    let failed = |source| StoreError::File { verb: "write", path: path.to_owned(), source };
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    Ok(())
+}
+
+fn read_key(path: &Path, what: &'static str) -> Result<SigningKey, EngineError> {
+    let unusable = |why: String| EngineError::Settings { what, why };
+    let text = fs::read_to_string(path).map_err(|source| unusable(format!("{}: {source}", path.display())))?;
+    let file = KeyFile::parse(&text).map_err(|source| unusable(format!("{}: {source}", path.display())))?;
+    Ok(file.key)
+}
+
+/// Closes the store once nobody else holds it.
+async fn close_store(store: Arc<Store>) {
+    if let Some(store) = Arc::into_inner(store) {
+        return store.close().await;
+    }
+    tracing::warn!("the store is still in use; it closes with its last user");
+}

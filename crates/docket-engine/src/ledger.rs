@@ -1,0 +1,145 @@
+//! The ledger: an append-only Merkle tree over entries, one batch at a time.
+//!
+//! `pool` gathers what waits, `sequence` tells how a batch is logged, `batch` makes its bytes (and does no I/O), `load`
+//! opens the ledger and settles what a crash left, `receipts` proves entries, `tiles` keeps the tree's inner hashes.
+
+mod batch;
+mod load;
+mod pool;
+mod receipts;
+mod sequence;
+mod tiles;
+
+pub(crate) use batch::{Admission, Candidate, Place, own_manifest};
+pub(crate) use pool::Logged;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use docket_judge::policy::Policy;
+use docket_proof::key::{Issuer, SigningKey};
+use docket_proof::merkle::{Frontier, Hash};
+use docket_proof::receipt::BatchSeal;
+use docket_store::{GuardPoint, HeadGuard, Store};
+
+use crate::clock::Clock;
+use crate::crash::CrashPoint;
+use crate::error::EngineError;
+use crate::instance::Options;
+
+/// Who the service is.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// `iss` of receipts and of the service's own statements.
+    pub service: Issuer,
+    /// `sub` of receipts.
+    pub log: String,
+    /// Signs tree heads.
+    pub receipt_key: SigningKey,
+    /// Signs the service's own statements.
+    pub statement_key: SigningKey,
+}
+
+/// A tree that may be spoken of: committed, guarded, signed.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    /// Number of entries.
+    pub size: u64,
+    /// Root hash.
+    pub root: Hash,
+    /// Its signature.
+    pub seal: BatchSeal,
+}
+
+/// Whom the ledger admits, and since which entry.
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyInForce {
+    /// What decides.
+    pub policy: Arc<Policy>,
+    /// The newest entry that changed it; a decision made under another one is made again.
+    pub entry: u64,
+}
+
+/// The open ledger.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    shared: Arc<Shared>,
+    pool: pool::Pool,
+}
+
+/// What the sequencer, the exporter and readers have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    store: Arc<Store>,
+    identity: Identity,
+    guard: HeadGuard,
+    clock: Clock,
+    crash_at: Option<CrashPoint>,
+    tiles: tiles::Tiles,
+    /// Written by the sequencer alone, after the guard has moved.
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    head: Head,
+    policy: PolicyInForce,
+    /// Set once, never cleared: a ledger that stopped needs an operator.
+    read_only: Option<String>,
+}
+
+impl Ledger {
+    /// Logs the genesis entry of a new ledger and gives the point for its first guard.
+    pub(crate) async fn genesis(store: &Store, identity: &Identity, now: i64) -> Result<GuardPoint, EngineError> {
+        let candidate = crate::issuers::genesis(identity, now)?;
+        let batch = batch::Batch::seal(identity, &Frontier::new(), None, &[candidate], now);
+        store.append(batch.append).await?;
+        Ok(GuardPoint { size: batch.head.size, root: batch.head.root })
+    }
+
+    /// Opens the ledger; see `load` for what is checked.
+    pub(crate) async fn open(store: Arc<Store>, identity: Identity, options: &Options) -> Result<Self, EngineError> {
+        let (shared, frontier) = load::open(store, identity, options).await?;
+        let shared = Arc::new(shared);
+        let pool = pool::Pool::start(Arc::clone(&shared), frontier);
+        Ok(Self { shared, pool })
+    }
+
+    /// Logs what is queued, then stops.
+    pub(crate) async fn close(self) {
+        self.pool.close().await;
+    }
+
+    /// Logs a candidate, or finds it logged, and answers once its receipt may be released.
+    pub(crate) async fn log(&self, candidate: Candidate, policy_entry: u64) -> Result<Logged, EngineError> {
+        if let Some(reason) = self.read_only() {
+            return Err(EngineError::ReadOnly(reason));
+        }
+        self.pool.submit(candidate, policy_entry).await
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.shared.read(|state| state.head.clone())
+    }
+
+    pub(crate) fn policy(&self) -> PolicyInForce {
+        self.shared.read(|state| state.policy.clone())
+    }
+
+    pub(crate) fn read_only(&self) -> Option<String> {
+        self.shared.read(|state| state.read_only.clone())
+    }
+}
+
+impl Shared {
+    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,191 @@
+//! Makes the bytes of a batch: indexes, paths, one signature, receipts, statement manifests. Pure: no I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use docket_oci::digest::{Algorithm, Digest};
+use docket_oci::manifest::{Descriptor, Manifest, artifact_manifest};
+use docket_oci::media;
+use docket_oci::name::RepositoryName;
+use docket_proof::key::{Issuer, PublicKey};
+use docket_proof::merkle::{Frontier, Hash, leaf_hash, root_from_path};
+use docket_proof::receipt::BatchSeal;
+use docket_proof::statement::{VerifiedStatement, transparent};
+use docket_store::{Append, BatchRow, BlobBody, HeadRow, IssuerRow, NewBlob, NewEntry, NewManifest, NewPlacement};
+
+use crate::error::EngineError;
+use crate::ledger::{Head, Identity};
+use crate::manifest::new_manifest;
+
+/// A statement that may be logged.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    /// What is logged.
+    pub statement: VerifiedStatement,
+    /// The entry that admitted its issuer.
+    pub decided_by: u64,
+    /// Where it becomes visible.
+    pub place: Option<Place>,
+    /// Whom it admits; only the service's own statements do.
+    pub admits: Option<Admission>,
+}
+
+/// An issuer that an entry admits.
+#[derive(Debug, Clone)]
+pub(crate) struct Admission {
+    pub name: String,
+    pub issuer: Issuer,
+    pub key: PublicKey,
+}
+
+/// Where a statement becomes visible: checked against the repository, checked again in the transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Where.
+    pub repository: RepositoryName,
+    /// The manifest that the statement manifest refers to: the evidence manifest, or the artifact.
+    pub subject: Descriptor,
+    /// The evidence manifest, if the claim has a document.
+    pub evidence: Option<Digest>,
+    /// The evidence manifest, where it does not stand yet.
+    pub evidence_manifest: Option<NewManifest>,
+    /// Blobs that must be visible there.
+    pub required_blobs: Vec<Digest>,
+    /// Manifests that must stand there.
+    pub required_manifests: Vec<Digest>,
+}
+
+/// A sealed batch: everything is decided, nothing is written.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub append: Append,
+    pub head: Head,
+    pub frontier: Frontier,
+    /// Index of its first entry.
+    pub first: u64,
+    paths: Vec<Vec<Hash>>,
+}
+
+impl Batch {
+    /// Extends the tree by the candidates, in order, and signs once.
+    pub(crate) fn seal(
+        identity: &Identity,
+        old: &Frontier,
+        old_root: Option<Hash>,
+        candidates: &[Candidate],
+        now: i64,
+    ) -> Self {
+        let first = old.size();
+        let leaves: Vec<Hash> = candidates.iter().map(|candidate| leaf_hash(entry(candidate))).collect();
+        let grown = old.append(&leaves);
+        let size = grown.frontier.size();
+        let seal = BatchSeal::sign(&identity.receipt_key, &identity.service, &identity.log, now, size, &grown.root);
+        let entries = candidates.iter().zip(&leaves).zip(&grown.paths);
+        let entries = entries.map(|((candidate, leaf), path)| new_entry(candidate, *leaf, path)).collect();
+        let placements = (first..).zip(candidates).zip(&grown.paths).filter_map(|((index, candidate), path)| {
+            let place = candidate.place.as_ref()?;
+            Some(placement(place, entry(candidate), index, &seal.receipt(index, size, path)))
+        });
+        let issuers = (first..).zip(candidates).filter_map(|(index, candidate)| {
+            let admission = candidate.admits.as_ref()?;
+            Some(IssuerRow {
+                name: admission.name.clone(),
+                issuer: admission.issuer.to_string(),
+                public_key: admission.key.to_spki_der(),
+                entry: index,
+            })
+        });
+        let append = Append {
+            expected: old_root.map(|root| (first, root)),
+            head: HeadRow { size, root: grown.root, frontier: grown.frontier.to_bytes() },
+            batch: BatchRow {
+                tree_size: size,
+                root: grown.root,
+                logged_at: now,
+                protected: seal.protected.clone(),
+                signature: seal.signature.clone(),
+            },
+            entries,
+            placements: placements.collect(),
+            issuers: issuers.collect(),
+        };
+        let head = Head { size, root: grown.root, seal };
+        Self { append, head, frontier: grown.frontier, first, paths: grown.paths }
+    }
+
+    /// The receipt of the candidate at a position.
+    pub(crate) fn receipt(&self, position: usize) -> Vec<u8> {
+        self.head.seal.receipt(self.first + position as u64, self.head.size, &self.paths[position])
+    }
+
+    /// Checks our own work as a stranger would: the signature once, each entry's path folded to the signed root.
+    pub(crate) fn reprove(&self, identity: &Identity, candidates: &[Candidate]) -> Result<(), EngineError> {
+        let unproven = |what: String| EngineError::Unproven(what);
+        let signed = self.head.seal.verify(identity.receipt_key.public(), &self.head.root);
+        signed.map_err(|failure| unproven(format!("the head of size {}: {failure}", self.head.size)))?;
+        for ((index, candidate), path) in (self.first..).zip(candidates).zip(&self.paths) {
+            match root_from_path(index, self.head.size, &leaf_hash(entry(candidate)), path) {
+                Ok(root) if root == self.head.root => {}
+                _ => return Err(unproven(format!("entry {index} is not in the tree of size {}", self.head.size))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry(candidate: &Candidate) -> &[u8] {
+    candidate.statement.statement().entry()
+}
+
+fn new_entry(candidate: &Candidate, leaf: Hash, path: &[Hash]) -> NewEntry {
+    let statement = candidate.statement.statement();
+    NewEntry {
+        entry_id: *statement.entry_id().as_bytes(),
+        bytes: statement.entry().to_vec(),
+        leaf,
+        path: path.concat(),
+        decided_by: candidate.decided_by,
+        issuer: statement.issuer().to_string(),
+        claim_type: statement.claim_type().to_owned(),
+        subject: statement.subject().digest(),
+    }
+}
+
+/// The statement manifest and what it needs. Its layers are composed from the ledger when they are read, so only
+/// their digests and sizes are kept.
+pub(crate) fn placement(place: &Place, entry: &[u8], index: u64, receipt: &[u8]) -> NewPlacement {
+    let statement = transparent(entry, &[receipt]).expect("an entry of ours takes one receipt");
+    let layers = [
+        (media::SCITT_STATEMENT, statement.as_slice(), BlobBody::StatementOf(index)),
+        (media::SCITT_RECEIPT, receipt, BlobBody::ReceiptOf(index)),
+    ];
+    let descriptors = layers.each_ref().map(|(media_type, bytes, _)| Descriptor::of(*media_type, bytes));
+    let mut blobs = vec![empty_config()];
+    blobs.extend(layers.into_iter().map(|(_, bytes, body)| NewBlob {
+        digest: Digest::of(Algorithm::Sha256, bytes),
+        size: bytes.len() as u64,
+        body,
+    }));
+    NewPlacement {
+        index,
+        repository: place.repository.clone(),
+        statement: own_manifest(media::SCITT_STATEMENT, &descriptors, &place.subject),
+        evidence: place.evidence,
+        evidence_manifest: place.evidence_manifest.clone(),
+        blobs,
+        required_blobs: place.required_blobs.clone(),
+        required_manifests: place.required_manifests.clone(),
+    }
+}
+
+/// A manifest that the service writes itself.
+pub(crate) fn own_manifest(artifact_type: &str, layers: &[Descriptor], subject: &Descriptor) -> NewManifest {
+    let bytes = Bytes::from(artifact_manifest(artifact_type, layers, Some(subject), &BTreeMap::new()));
+    let manifest = Manifest::parse(&bytes, None).expect("our own manifests parse");
+    new_manifest(Digest::of(Algorithm::Sha256, &bytes), bytes, &manifest)
+}
+
+fn empty_config() -> NewBlob {
+    let bytes = Bytes::from_static(media::OCI_EMPTY_BYTES);
+    NewBlob { digest: Digest::of(Algorithm::Sha256, &bytes), size: bytes.len() as u64, body: BlobBody::Inline(bytes) }
+}

@@ -1,0 +1,90 @@
+//! Opens the ledger: compares database, guard and signature, and settles what a crash left.
+
+use std::sync::{Arc, RwLock};
+
+use docket_judge::policy::{AdmittedIssuer, Policy};
+use docket_proof::key::PublicKey;
+use docket_proof::merkle::Frontier;
+use docket_proof::receipt::BatchSeal;
+use docket_store::{GuardPoint, Store};
+
+use crate::error::EngineError;
+use crate::instance::Options;
+use crate::ledger::{Head, Identity, PolicyInForce, Shared, State, tiles};
+
+/// Opens the ledger. What is wrong with stored proofs is an error; a database older than the guard opens read-only.
+pub(super) async fn open(
+    store: Arc<Store>,
+    identity: Identity,
+    options: &Options,
+) -> Result<(Shared, Frontier), EngineError> {
+    let unproven = |what: &str| EngineError::Unproven(what.to_owned());
+    let guard = store.guard()?;
+    let row = store.head().await?.ok_or_else(|| unproven("the ledger has no head"))?;
+    let frontier = Frontier::from_bytes(&row.frontier).map_err(|failure| unproven(&failure.to_string()))?;
+    if frontier.size() != row.size || frontier.root() != row.root {
+        return Err(unproven("the head's frontier does not give its root"));
+    }
+    let seal = seal(&store, row.size).await?.ok_or_else(|| unproven("the head's batch is missing"))?;
+    let signed = seal.verify(identity.receipt_key.public(), &row.root);
+    signed.map_err(|failure| unproven(&format!("the head's signature: {failure}")))?;
+    let read_only = rolled_back(&store, guard.newest(), &GuardPoint { size: row.size, root: row.root }).await?;
+    match &read_only {
+        Some(reason) => tracing::error!(reason, "the ledger opens read-only"),
+        // The database may be ahead: the last process died between commit and guard.
+        None => guard.advance(GuardPoint { size: row.size, root: row.root })?,
+    }
+    let head = Head { size: row.size, root: row.root, seal };
+    let policy = policy(&store).await?;
+    let shared = Shared {
+        tiles: tiles::Tiles::new(Arc::clone(&store)),
+        store,
+        identity,
+        guard,
+        clock: options.clock.clone(),
+        crash_at: options.crash_at,
+        state: RwLock::new(State { head, policy, read_only }),
+    };
+    Ok((shared, frontier))
+}
+
+/// The database's newest tree.
+pub(super) async fn head_point(store: &Store) -> Result<Option<GuardPoint>, EngineError> {
+    Ok(store.head().await?.map(|head| GuardPoint { size: head.size, root: head.root }))
+}
+
+/// The signature of the batch that ends at a size.
+pub(super) async fn seal(store: &Store, size: u64) -> Result<Option<BatchSeal>, EngineError> {
+    let row = store.batch(size).await?;
+    Ok(row.map(|row| BatchSeal { protected: row.protected, signature: row.signature }))
+}
+
+/// Why the database is not the one the guard has seen, if it is not.
+async fn rolled_back(store: &Store, guard: GuardPoint, head: &GuardPoint) -> Result<Option<String>, EngineError> {
+    const ADVICE: &str = "receipts of the lost entries may be in use, and signing again would fork the log. \
+        Put back the newer database; until then registry and receipts are served, registrations are refused";
+    if head.size < guard.size {
+        let (found, seen) = (head.size, guard.size);
+        return Ok(Some(format!(
+            "the database holds {found} entries, but {seen} were spoken of: it was rolled back; {ADVICE}"
+        )));
+    }
+    let at_guard = store.batch(guard.size).await?.map(|batch| batch.root);
+    if at_guard != Some(guard.root) {
+        return Ok(Some(format!("the tree of size {} is not the one that was spoken of; {ADVICE}", guard.size)));
+    }
+    Ok(None)
+}
+
+async fn policy(store: &Store) -> Result<PolicyInForce, EngineError> {
+    let mut policy = Policy::new();
+    let mut newest = 0;
+    for row in store.issuers().await? {
+        let unusable = |why: String| EngineError::Settings { what: "an issuer row", why };
+        let key = PublicKey::from_spki_der(&row.public_key).map_err(|failure| unusable(failure.to_string()))?;
+        let issuer = row.issuer.parse().map_err(|_| unusable(format!("{:?} is no URI", row.issuer)))?;
+        newest = newest.max(row.entry);
+        policy.admit(AdmittedIssuer { name: row.name, issuer, key, entry: row.entry });
+    }
+    Ok(PolicyInForce { policy: Arc::new(policy), entry: newest })
+}

@@ -1,0 +1,66 @@
+//! Receipts: the first one of an entry, composed from what its batch stored, and fresh ones at the newest head.
+
+use docket_proof::merkle::Hash;
+use docket_proof::statement::transparent;
+use docket_store::EntryRow;
+
+use crate::error::EngineError;
+use crate::ledger::{Ledger, Shared, load};
+
+impl Ledger {
+    /// The receipt that was first given for an entry. The same bytes every time.
+    pub(crate) async fn first_receipt(&self, row: &EntryRow) -> Result<Vec<u8>, EngineError> {
+        self.shared.first_receipt(row).await
+    }
+
+    /// The same, by position.
+    pub(crate) async fn first_receipt_at(&self, index: u64) -> Result<Vec<u8>, EngineError> {
+        self.shared.first_receipt(&self.entry(index).await?).await
+    }
+
+    /// An entry with its first receipt, as the first layer of a statement manifest holds it.
+    pub(crate) async fn first_statement(&self, index: u64) -> Result<Vec<u8>, EngineError> {
+        let row = self.entry(index).await?;
+        let receipt = self.first_receipt(&row).await?;
+        transparent(&row.bytes, &[&receipt]).map_err(|failure| EngineError::Unproven(failure.to_string()))
+    }
+
+    /// A receipt in the newest tree that may be spoken of; a pure read. `None` while the entry stands alone, since a
+    /// tree of one leaf has no path and RFC 9942 wants one.
+    pub(crate) async fn fresh_receipt(&self, index: u64) -> Result<Option<Vec<u8>>, EngineError> {
+        let head = self.head();
+        if head.size <= 1 || index >= head.size {
+            return Ok(None);
+        }
+        let path = self.shared.tiles.path(index, head.size).await?;
+        Ok(Some(head.seal.receipt(index, head.size, &path)))
+    }
+
+    /// Compares the tiles on disk with the entries: how many were there, and what is wrong.
+    pub(crate) async fn check_tiles(&self) -> Result<(u64, Vec<String>), EngineError> {
+        self.shared.check_tiles().await
+    }
+
+    async fn entry(&self, index: u64) -> Result<EntryRow, EngineError> {
+        let row = self.shared.store.entry(index).await?;
+        row.ok_or_else(|| EngineError::Unproven(format!("entry {index} is missing")))
+    }
+}
+
+impl Shared {
+    pub(super) async fn first_receipt(&self, row: &EntryRow) -> Result<Vec<u8>, EngineError> {
+        let missing = || EngineError::Unproven(format!("the batch of entry {} is missing", row.index));
+        let seal = load::seal(&self.store, row.tree_size).await?.ok_or_else(missing)?;
+        Ok(seal.receipt(row.index, row.tree_size, &path(row)?))
+    }
+}
+
+/// The stored path of an entry.
+fn path(row: &EntryRow) -> Result<Vec<Hash>, EngineError> {
+    let (hashes, rest) = row.path.as_chunks::<32>();
+    if rest.is_empty() {
+        Ok(hashes.to_vec())
+    } else {
+        Err(EngineError::Unproven(format!("the path of entry {}", row.index)))
+    }
+}

@@ -1,0 +1,72 @@
+//! Listings: repositories, tags, referrers.
+
+use docket_oci::digest::Digest;
+use docket_oci::manifest::Descriptor;
+use docket_oci::name::{RepositoryName, Tag};
+
+use crate::access::{Permit, Right};
+use crate::error::EngineError;
+use crate::instance::Instance;
+
+/// A page of referrers.
+#[derive(Debug, Clone)]
+pub struct ReferrersPage {
+    /// Their descriptors.
+    pub descriptors: Vec<Descriptor>,
+    /// Where the next page starts, if there is one.
+    pub next: Option<Digest>,
+}
+
+impl Instance {
+    /// Tags after `last` in byte order, at most `limit`, and whether more follow.
+    pub async fn tags(&self, permit: &Permit, last: &str, limit: usize) -> Result<(Vec<Tag>, bool), EngineError> {
+        let repository = permit.repository(Right::Pull)?;
+        let tags = self.store.tags(repository, last, limit + 1).await?.ok_or(EngineError::RepositoryUnknown)?;
+        Ok(cut(tags, limit))
+    }
+
+    /// Tags that point to a manifest.
+    pub async fn tags_of(&self, permit: &Permit, digest: &Digest) -> Result<Vec<Tag>, EngineError> {
+        Ok(self.store.tags_of(permit.repository(Right::Pull)?, digest).await?)
+    }
+
+    /// Repositories after `last` in byte order, at most `limit`, and whether more follow.
+    pub async fn repositories(
+        &self,
+        permit: &Permit,
+        last: &str,
+        limit: usize,
+    ) -> Result<(Vec<RepositoryName>, bool), EngineError> {
+        permit.scope(Right::Pull)?;
+        Ok(cut(self.store.repositories(last, limit + 1).await?, limit))
+    }
+
+    /// Manifests that name `subject`, whether or not it was ever pushed.
+    pub async fn referrers(
+        &self,
+        permit: &Permit,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        last: Option<&Digest>,
+    ) -> Result<ReferrersPage, EngineError> {
+        let repository = permit.repository(Right::Pull)?;
+        let rows = self.store.referrers(repository, subject, artifact_type, last, REFERRERS_PAGE_MAX + 1).await?;
+        let (rows, more) = cut(rows, REFERRERS_PAGE_MAX);
+        let next = rows.last().filter(|_| more).map(|row| row.digest);
+        let descriptor = |descriptor: &str| {
+            serde_json::from_str(descriptor).map_err(|_| EngineError::Unproven(format!("a referrer of {subject}")))
+        };
+        let descriptors = rows.iter().map(|row| descriptor(&row.descriptor)).collect::<Result<_, _>>()?;
+        Ok(ReferrersPage { descriptors, next })
+    }
+}
+
+/// Keeps a page of what was read one row too far.
+fn cut<T>(mut rows: Vec<T>, limit: usize) -> (Vec<T>, bool) {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    (rows, more)
+}
+
+/// Referrers in one answer; with annotations of the usual size this stays far below the 4 MiB clients read.
+const REFERRERS_PAGE_MAX: usize = 1000;

@@ -1,0 +1,106 @@
+//! Manifests: kept as the exact bytes that were pushed, under the digest of those bytes.
+
+use bytes::Bytes;
+use docket_oci::digest::{Algorithm, Digest};
+use docket_oci::manifest::{Descriptor, Manifest};
+use docket_oci::name::{Reference, Tag};
+use docket_store::{ManifestPut, ManifestRow, NewManifest, NewReferrer, PutOutcome};
+
+use crate::access::{Permit, Right};
+use crate::error::EngineError;
+use crate::instance::Instance;
+
+/// What a manifest put did.
+#[derive(Debug, Clone)]
+pub struct StoredManifest {
+    /// Digest of the bytes.
+    pub digest: Digest,
+    /// The subject it names.
+    pub subject: Option<Digest>,
+    /// Tags that now point to it.
+    pub tags: Vec<Tag>,
+}
+
+impl Instance {
+    /// Keeps a manifest and moves tags to it: the one of the reference, and those given beside a digest.
+    pub async fn put_manifest(
+        &self,
+        permit: &Permit,
+        reference: &Reference,
+        content_type: Option<&str>,
+        mut tags: Vec<Tag>,
+        bytes: Bytes,
+    ) -> Result<StoredManifest, EngineError> {
+        let repository = permit.repository(Right::Push)?.clone();
+        let manifest = Manifest::parse(&bytes, content_type)?;
+        let algorithm = match reference {
+            Reference::Digest(digest) => digest.algorithm(),
+            Reference::Tag(_) => Algorithm::Sha256,
+        };
+        let digest = Digest::of(algorithm, &bytes);
+        match reference {
+            Reference::Digest(expected) if *expected != digest => {
+                return Err(EngineError::DigestMismatch { expected: *expected, actual: digest });
+            }
+            Reference::Digest(_) => {}
+            Reference::Tag(tag) => tags.push(tag.clone()),
+        }
+        let subject = manifest.subject.as_ref().map(|subject| subject.digest);
+        let (required_blobs, required_children) = required(&manifest);
+        let manifest = new_manifest(digest, bytes, &manifest);
+        let put = ManifestPut { repository, manifest, required_blobs, required_children, tags: tags.clone() };
+        match self.store.put_manifest(put).await? {
+            PutOutcome::Stored => Ok(StoredManifest { digest, subject, tags }),
+            PutOutcome::Missing(digests) => Err(EngineError::ManifestBlobUnknown(digests)),
+        }
+    }
+
+    /// A manifest by tag or digest.
+    pub async fn manifest(&self, permit: &Permit, reference: &Reference) -> Result<ManifestRow, EngineError> {
+        let repository = permit.repository(Right::Pull)?;
+        if let Some(row) = self.store.manifest(repository, reference).await? {
+            return Ok(row);
+        }
+        if self.store.has_repository(repository).await? {
+            return Err(EngineError::ManifestUnknown(reference.to_string()));
+        }
+        Err(EngineError::RepositoryUnknown)
+    }
+
+    /// Removes a tag, or a manifest with every tag on it.
+    pub async fn delete_manifest(&self, permit: &Permit, reference: &Reference) -> Result<(), EngineError> {
+        let repository = permit.repository(Right::Delete)?.clone();
+        let deleted = match reference {
+            Reference::Tag(tag) => self.store.delete_tag(repository, tag.clone()).await?,
+            Reference::Digest(digest) => self.store.delete_manifest(repository, *digest).await?,
+        };
+        if deleted { Ok(()) } else { Err(EngineError::ManifestUnknown(reference.to_string())) }
+    }
+}
+
+/// What must stand in the repository before a manifest may: its blobs, and the children of an index.
+/// Layers that are fetched elsewhere are not asked for, nor is the subject.
+pub(crate) fn required(manifest: &Manifest) -> (Vec<Digest>, Vec<Digest>) {
+    let digests = |descriptors: &mut dyn Iterator<Item = &Descriptor>| {
+        let mut digests: Vec<_> = descriptors.map(|descriptor| descriptor.digest).collect();
+        digests.sort_unstable();
+        digests.dedup();
+        digests
+    };
+    (digests(&mut manifest.required_blobs()), digests(&mut manifest.children().iter()))
+}
+
+/// The row of a manifest, with the descriptor under which its subject lists it.
+pub(crate) fn new_manifest(digest: Digest, bytes: Bytes, manifest: &Manifest) -> NewManifest {
+    let referrer = manifest.subject.as_ref().map(|subject| {
+        let artifact_type = manifest.referrer_artifact_type().map(str::to_owned);
+        let descriptor = Descriptor {
+            annotations: manifest.annotations.clone(),
+            artifact_type: artifact_type.clone(),
+            ..Descriptor::new(manifest.resolved_media_type(), digest, bytes.len() as u64)
+        };
+        let descriptor = serde_json::to_string(&descriptor).expect("a descriptor holds only strings and numbers");
+        NewReferrer { subject: subject.digest, artifact_type, descriptor }
+    });
+    NewManifest { digest, bytes, media_type: manifest.resolved_media_type().to_owned(), referrer }
+}

@@ -1,0 +1,128 @@
+//! Registration: decode, decide, find the place, log. A refused statement leaves nothing visible.
+
+use docket_oci::digest::Digest;
+use docket_oci::manifest::{Descriptor, Manifest};
+use docket_oci::name::{Reference, RepositoryName};
+use docket_proof::statement::{Content, EntryId, SignedStatement};
+use docket_store::NewManifest;
+
+use crate::access::{Permit, Right};
+use crate::error::{EngineError, PlaceError};
+use crate::instance::Instance;
+use crate::ledger::{Candidate, Logged, Place, own_manifest};
+
+/// A statement that is in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Its entry.
+    pub entry_id: EntryId,
+    /// Position in the ledger.
+    pub index: u64,
+    /// Tree size of the receipt.
+    pub tree_size: u64,
+    /// Its first receipt, the same at every repetition.
+    pub receipt: Vec<u8>,
+    /// Whether it was registered before.
+    pub known: bool,
+}
+
+impl Instance {
+    /// Registers a signed statement: logs it, and where the permit names a repository, places it there. Answers once
+    /// entry, place and receipt are durable.
+    pub async fn register(&self, permit: &Permit, statement: &[u8]) -> Result<Registered, EngineError> {
+        let repository = permit.scope(Right::Claim)?;
+        for _ in 0..DECISIONS_MAX {
+            let policy = self.ledger.policy();
+            let decision = policy.policy.decide(SignedStatement::decode(statement)?)?;
+            let entry_id = decision.statement.statement().entry_id();
+            let place = match repository {
+                Some(repository) => Some(self.place(repository, decision.statement.statement()).await?),
+                None => None,
+            };
+            let candidate =
+                Candidate { statement: decision.statement, decided_by: decision.decided_by, place, admits: None };
+            match self.ledger.log(candidate, policy.entry).await? {
+                Logged::Done { index, tree_size, receipt, known } => {
+                    return Ok(Registered { entry_id, index, tree_size, receipt, known });
+                }
+                // Policy or repository changed between decision and transaction.
+                Logged::DecideAgain => {}
+            }
+        }
+        Err(EngineError::PoolFull)
+    }
+
+    /// A fresh receipt for an entry, in the newest tree. `None` if there is no such entry; `Some(None)` while it
+    /// stands alone in the ledger.
+    pub async fn receipt(&self, permit: &Permit, entry_id: &EntryId) -> Result<Option<Option<Vec<u8>>>, EngineError> {
+        permit.scope(Right::Pull)?;
+        match self.store.entry_by_id(entry_id.as_bytes()).await? {
+            // A committed entry that is not guarded yet is not spoken of yet.
+            Some(row) if row.index < self.ledger.head().size => Ok(Some(self.ledger.fresh_receipt(row.index).await?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Finds where a statement becomes visible in a repository. Compared by digest: the path of a request is not
+    /// signed, so it may not contradict what is.
+    async fn place(&self, repository: &RepositoryName, statement: &SignedStatement) -> Result<Place, EngineError> {
+        let subject = statement.subject();
+        let artifact = subject.digest().ok_or_else(|| PlaceError::NoArtifact(subject.as_str().to_owned()))?;
+        let row = self.store.manifest(repository, &Reference::Digest(artifact)).await?;
+        let row = row.ok_or(PlaceError::ArtifactElsewhere(artifact))?;
+        let described = Descriptor::new(row.media_type, row.digest, row.bytes.len() as u64);
+        let Content::HashEnvelope { digest: document, media_type } = statement.content() else {
+            return Ok(Place {
+                repository: repository.clone(),
+                subject: described,
+                evidence: None,
+                evidence_manifest: None,
+                required_blobs: Vec::new(),
+                required_manifests: vec![artifact],
+            });
+        };
+        let (evidence, evidence_manifest) = self.evidence(repository, &described, document, media_type).await?;
+        let mut required_manifests = vec![artifact];
+        required_manifests.extend(evidence_manifest.is_none().then_some(evidence.digest));
+        Ok(Place {
+            repository: repository.clone(),
+            evidence: Some(evidence.digest),
+            subject: evidence,
+            evidence_manifest,
+            required_blobs: vec![*document],
+            required_manifests,
+        })
+    }
+
+    /// The evidence manifest for a document: the one that stands already (an SBOM that was attached by any OCI
+    /// client), else a new one in the same shape.
+    async fn evidence(
+        &self,
+        repository: &RepositoryName,
+        artifact: &Descriptor,
+        document: &Digest,
+        media_type: &str,
+    ) -> Result<(Descriptor, Option<NewManifest>), EngineError> {
+        let blob = self.store.blob(repository, document).await?.ok_or(PlaceError::DocumentMissing(*document))?;
+        let candidates =
+            self.store.referrers(repository, &artifact.digest, Some(media_type), None, EVIDENCE_CANDIDATES_MAX).await?;
+        for candidate in candidates {
+            let row = self.store.manifest(repository, &Reference::Digest(candidate.digest)).await?;
+            let Some(row) = row else { continue };
+            let manifest = Manifest::parse(&row.bytes, None)?;
+            if let [layer] = manifest.layers.as_slice()
+                && layer.digest == *document
+            {
+                return Ok((Descriptor::new(row.media_type, row.digest, row.bytes.len() as u64), None));
+            }
+        }
+        let manifest = own_manifest(media_type, &[Descriptor::new(media_type, *document, blob.size)], artifact);
+        let described = Descriptor::new(&manifest.media_type, manifest.digest, manifest.bytes.len() as u64);
+        Ok((described, Some(manifest)))
+    }
+}
+
+/// How often a registration is decided again before the caller is asked to come back.
+const DECISIONS_MAX: usize = 4;
+/// Referrers of one type looked at for an evidence manifest that stands already.
+const EVIDENCE_CANDIDATES_MAX: usize = 100;

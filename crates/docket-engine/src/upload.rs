@@ -1,0 +1,131 @@
+//! Uploads: content arrives in one request or many, is hashed while it streams, and becomes a blob at the end.
+//!
+//! A session belongs to the repository it was opened for and lives in memory: a restart ends it, and the client
+//! starts over. What was received is never visible before its digest was checked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use docket_oci::digest::{Algorithm, Digest};
+use docket_oci::name::RepositoryName;
+use docket_store::{Staging, StoreError};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::access::{Permit, Right};
+use crate::error::EngineError;
+use crate::instance::Instance;
+
+/// The sessions that are open, by id.
+#[derive(Debug, Default)]
+pub(crate) struct Uploads {
+    sessions: Mutex<HashMap<String, Session>>,
+}
+
+#[derive(Debug, Clone)]
+struct Session {
+    repository: RepositoryName,
+    last_used: i64,
+    /// Held by the request that writes; `None` once finished or spoilt.
+    staging: Arc<tokio::sync::Mutex<Option<Staging>>>,
+}
+
+/// An upload that this request alone may write to.
+#[derive(Debug)]
+pub struct OpenUpload {
+    id: String,
+    repository: RepositoryName,
+    staging: OwnedMutexGuard<Option<Staging>>,
+}
+
+impl Instance {
+    /// Opens an upload and gives its id.
+    pub fn start_upload(&self, permit: &Permit, algorithm: Algorithm) -> Result<String, EngineError> {
+        let repository = permit.repository(Right::Push)?.clone();
+        let now = self.clock.now();
+        let mut sessions = self.uploads.lock();
+        if sessions.len() >= UPLOADS_MAX / 2 {
+            sessions.retain(|_, session| session.last_used + IDLE_SECONDS_MAX > now);
+        }
+        if sessions.len() >= UPLOADS_MAX {
+            return Err(EngineError::TooManyUploads);
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        let staging = Arc::new(tokio::sync::Mutex::new(Some(self.store.blobs().stage(algorithm))));
+        sessions.insert(id.clone(), Session { repository, last_used: now, staging });
+        Ok(id)
+    }
+
+    /// Takes an upload for writing. A second request meanwhile is refused, never interleaved.
+    pub fn open_upload(&self, permit: &Permit, id: &str) -> Result<OpenUpload, EngineError> {
+        let repository = permit.repository(Right::Push)?;
+        let mut sessions = self.uploads.lock();
+        let session = sessions.get_mut(id).filter(|session| session.repository == *repository);
+        let session = session.ok_or_else(|| EngineError::UploadUnknown(id.to_owned()))?;
+        session.last_used = self.clock.now();
+        let staging = Arc::clone(&session.staging).try_lock_owned();
+        let staging = staging.map_err(|_| EngineError::UploadBusy { size: 0 })?;
+        Ok(OpenUpload { id: id.to_owned(), repository: repository.clone(), staging })
+    }
+
+    /// Ends an upload: checks the digest, makes the blob durable and visible.
+    pub async fn finish_upload(&self, mut upload: OpenUpload, digest: &Digest) -> Result<(), EngineError> {
+        self.uploads.lock().remove(&upload.id);
+        let staging = upload.staging.take().ok_or_else(|| EngineError::UploadUnknown(upload.id.clone()))?;
+        let staged = staging.finish(digest).await.map_err(digest_error)?;
+        Ok(self.store.put_blob(upload.repository.clone(), staged.blob).await?)
+    }
+
+    /// Gives an upload up; what was received is removed.
+    pub fn cancel_upload(&self, upload: &OpenUpload) {
+        self.uploads.lock().remove(&upload.id);
+    }
+
+    /// Makes a blob of another repository visible in this one; false if that one does not hold it.
+    pub async fn mount_blob(&self, to: &Permit, from: &Permit, digest: &Digest) -> Result<bool, EngineError> {
+        let (to, from) = (to.repository(Right::Push)?.clone(), from.repository(Right::Pull)?.clone());
+        Ok(self.store.mount_blob(from, to, *digest).await?)
+    }
+}
+
+impl OpenUpload {
+    /// The session's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Bytes received so far.
+    pub fn size(&self) -> u64 {
+        self.staging.as_ref().map_or(0, Staging::size)
+    }
+
+    /// Takes more content. If the caller goes away meanwhile, what it sent so far stays in the session.
+    pub async fn append(&mut self, chunk: &[u8]) -> Result<(), EngineError> {
+        let Some(staging) = self.staging.as_mut() else {
+            return Err(EngineError::UploadUnknown(self.id.clone()));
+        };
+        if staging.size() + chunk.len() as u64 > BLOB_BYTES_MAX {
+            return Err(EngineError::BlobTooLarge { limit: BLOB_BYTES_MAX });
+        }
+        Ok(staging.write(chunk).await?)
+    }
+}
+
+impl Uploads {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn digest_error(failure: StoreError) -> EngineError {
+    match failure {
+        StoreError::DigestMismatch { expected, actual } => EngineError::DigestMismatch { expected, actual },
+        other => other.into(),
+    }
+}
+
+/// Uploads open at once.
+const UPLOADS_MAX: usize = 10_000;
+/// Seconds without a request after which an upload may be dropped.
+const IDLE_SECONDS_MAX: i64 = 3600;
+/// The largest blob, in bytes: 64 GiB.
+pub const BLOB_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
