@@ -28,3 +28,6 @@ pub mod statement;
 pub mod receipt;
 
 pub mod trust;
+
+#[cfg(test)]
+mod testkeys;

@@ -1,1 +1,138 @@
 use super::*;
+use crate::testkeys;
+
+fn service() -> TrustedService {
+    TrustedService {
+        issuer: "https://registry.wabbit.example".parse().expect("a URI"),
+        url: Some("http://localhost:5000".to_owned()),
+        keys: vec![testkeys::service().public().clone()],
+    }
+}
+
+fn issuer() -> TrustedIssuer {
+    TrustedIssuer {
+        issuer: "https://wabbit.example".parse().expect("a URI"),
+        keys: vec![testkeys::issuer().public().clone()],
+    }
+}
+
+fn pem() -> String {
+    testkeys::service().public().to_spki_pem()
+}
+
+/// A file with one service, whose lines can be replaced.
+fn file(from: &str, to: &str) -> String {
+    let text = Trust::new(vec![service()], vec![issuer()]).expect("good trust").to_text();
+    assert!(text.contains(from), "{from} is not in\n{text}");
+    text.replacen(from, to, 1)
+}
+
+#[test]
+fn trust_survives_its_text() {
+    for issuers in [vec![], vec![issuer()]] {
+        let trust = Trust::new(vec![service()], issuers).expect("good trust");
+        assert_eq!(Trust::parse(&trust.to_text()), Ok(trust));
+    }
+}
+
+#[test]
+fn keys_are_found_by_owner_and_kid_together() {
+    let trust = Trust::new(vec![service()], vec![issuer()]).expect("good trust");
+    let (service, issuer) = (service(), issuer());
+    let (service_kid, issuer_kid) = (service.keys[0].thumbprint(), issuer.keys[0].thumbprint());
+    assert_eq!(trust.service_key(&service.issuer, &service_kid), Some(&service.keys[0]));
+    assert_eq!(trust.issuer_key(&issuer.issuer, &issuer_kid), Some(&issuer.keys[0]));
+    assert_eq!(trust.service_key(&service.issuer, &issuer_kid), None);
+    assert_eq!(trust.service_key(&issuer.issuer, &issuer_kid), None);
+    assert_eq!(trust.issuer_key(&issuer.issuer, &service_kid), None);
+    assert_eq!(trust.issuer_key(&service.issuer, &service_kid), None);
+    assert!(trust.lists_service(&service.issuer) && !trust.lists_service(&issuer.issuer));
+    assert!(trust.lists_issuers());
+    assert!(!Trust::new(vec![service], vec![]).expect("good trust").lists_issuers());
+}
+
+#[test]
+fn a_file_written_by_hand_is_read() {
+    let text = format!(
+        "version = 0\n[[service]]\nissuer = \"urn:a:b\"\n[[service.key]]\npublic_key = '''\n{}'''\n",
+        pem().replace('\n', "\r\n")
+    );
+    let trust = Trust::parse(&text).expect("good trust");
+    assert_eq!(trust.services()[0].keys, service().keys);
+}
+
+#[test]
+fn another_version_and_none_are_refused_before_anything_else() {
+    for text in ["", "version = 1\nnew = true", "version = \"0\"", "[[service]]"] {
+        assert_eq!(Trust::parse(text), Err(TrustError::Version), "{text}");
+    }
+}
+
+#[test]
+fn unknown_fields_are_refused() {
+    for (from, to) in [
+        ("version = 0", "version = 0\nstrict = true"),
+        ("url =", "kid = \"00\"\nurl ="),
+        ("public_key", "kid = \"00\"\npublic_key"),
+        ("[[issuer]]", "[[issuer]]\nurl = \"http://a\""),
+        ("[[service]]", "[[services]]"),
+    ] {
+        let refused = Trust::parse(&file(from, to));
+        assert!(matches!(refused, Err(TrustError::Toml { .. })), "{to}: {refused:?}");
+    }
+    assert!(matches!(Trust::parse("version = "), Err(TrustError::Toml { .. })));
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    let (service, issuer) = (service(), issuer());
+    let (name, key) = (service.issuer.clone(), service.keys[0].clone());
+    let without_keys = TrustedService { keys: vec![], ..service.clone() };
+    let twice_the_key = TrustedService { keys: vec![key.clone(), key], ..service.clone() };
+    for (services, issuers, expected) in [
+        (vec![], vec![issuer.clone()], TrustError::NoService),
+        (vec![without_keys], vec![], TrustError::NoKey { issuer: name.clone() }),
+        (vec![twice_the_key], vec![], TrustError::Twice { issuer: name.clone(), what: "lists a key" }),
+        (
+            vec![service.clone(), service.clone()],
+            vec![],
+            TrustError::Twice { issuer: name.clone(), what: "is listed as a service" },
+        ),
+        (
+            vec![service],
+            vec![issuer.clone(), issuer.clone()],
+            TrustError::Twice { issuer: issuer.issuer.clone(), what: "is listed as an issuer" },
+        ),
+    ] {
+        assert_eq!(Trust::new(services, issuers), Err(expected));
+    }
+    assert!(matches!(
+        Trust::parse(&file("https://registry.wabbit.example", "registry")),
+        Err(TrustError::Issuer { issuer, .. }) if issuer == "registry"
+    ));
+    for url in ["ftp://localhost", "localhost:5000", "http://a b"] {
+        let refused = Trust::parse(&file("http://localhost:5000", url));
+        assert_eq!(refused, Err(TrustError::Url { issuer: name.clone(), url: url.to_owned() }));
+    }
+    let broken = Trust::parse(&file("MFkw", "MFkx"));
+    assert!(matches!(broken, Err(TrustError::Key { position: 1, .. })), "{broken:?}");
+}
+
+#[test]
+fn one_over_each_limit_is_refused() {
+    let named = |count: usize| -> Vec<TrustedService> {
+        let uri = |i: usize| format!("urn:service:{i}").parse().expect("a URI");
+        (0..count).map(|i| TrustedService { issuer: uri(i), ..service() }).collect()
+    };
+    let over = |what, limit| Err(TrustError::TooMany { what, found: limit + 1, limit });
+    let text = Trust::new(named(SERVICES_MAX), vec![]).expect("exactly the limit").to_text();
+    assert_eq!(Trust::new(named(SERVICES_MAX + 1), vec![]), over("services", SERVICES_MAX));
+    let one_more = format!("{text}\n[[service]]\nissuer = \"urn:service:more\"\n");
+    assert_eq!(Trust::parse(&one_more), over("services", SERVICES_MAX));
+    assert_eq!(Trust::new(named(1), vec![issuer(); ISSUERS_MAX + 1]), over("issuers", ISSUERS_MAX));
+    let keys = vec![testkeys::service().public().clone(); KEYS_MAX + 1];
+    let too_many_keys = Trust::new(vec![TrustedService { keys, ..service() }], vec![]);
+    assert_eq!(too_many_keys, over("keys of one owner", KEYS_MAX));
+    let large = " ".repeat(TRUST_BYTES_MAX + 1);
+    assert_eq!(Trust::parse(&large), Err(TrustError::TooLarge { bytes: TRUST_BYTES_MAX + 1 }));
+}

@@ -1,0 +1,26 @@
+//! Fixed keys and broken inputs for the tests of this crate. The keys protect nothing.
+
+use crate::key::SigningKey;
+
+/// The key of the issuer `https://wabbit.example` in the golden files.
+pub(crate) fn issuer() -> SigningKey {
+    read(include_str!("../testdata/formats/v0/wabbit.key"))
+}
+
+/// The key of the service `https://registry.wabbit.example` in the golden files.
+pub(crate) fn service() -> SigningKey {
+    read(include_str!("../testdata/formats/v0/service.key"))
+}
+
+/// `bytes` once for each of its bits, that bit flipped.
+pub(crate) fn every_bit_flipped(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    (0..bytes.len() * 8).map(|bit| {
+        let mut flipped = bytes.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        flipped
+    })
+}
+
+fn read(text: &str) -> SigningKey {
+    crate::key::KeyFile::parse(text).expect("a golden key file").key
+}
