@@ -7,3 +7,6 @@
 pub mod policy;
 
 pub mod verify;
+
+#[cfg(test)]
+mod testchain;

@@ -135,7 +135,12 @@ impl Thumbprint {
 
     /// The thumbprint URI of RFC 9679 §5: the `iss` of a key that has no other name.
     pub fn urn(&self) -> String {
-        format!("urn:ietf:params:oauth:ckt:sha-256:{}", URL_SAFE_NO_PAD.encode(self.0))
+        format!("urn:ietf:params:oauth:ckt:sha-256:{}", self.base64url())
+    }
+
+    /// Unpadded base64url, the form in which SCRAPI names a key in a path.
+    pub fn base64url(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
     }
 }
 

@@ -1,1 +1,80 @@
 use super::*;
+use crate::testchain::{envelope, service, wabbit, wabbit_name};
+
+fn admitted() -> AdmittedIssuer {
+    AdmittedIssuer { name: "wabbit".to_owned(), issuer: wabbit_name(), key: wabbit().public().clone(), entry: 3 }
+}
+
+fn policy() -> Policy {
+    let mut policy = Policy::new();
+    policy.admit(admitted());
+    policy
+}
+
+fn statement() -> SignedStatement {
+    let bytes = envelope(b"document").sign(&wabbit()).expect("a good draft");
+    SignedStatement::decode(&bytes).expect("our own statement")
+}
+
+#[test]
+fn an_admitted_issuer_may_register_and_the_decision_says_why() {
+    let statement = statement();
+    let decision = policy().decide(statement.clone()).expect("admitted");
+    assert_eq!((decision.statement.statement(), decision.decided_by), (&statement, 3));
+}
+
+#[test]
+fn nobody_is_admitted_by_default() {
+    let kid = wabbit().public().thumbprint();
+    let refused = Refusal::UnknownIssuer { issuer: wabbit_name(), kid };
+    assert_eq!(refused.to_string().lines().count(), 1);
+    assert_eq!(Policy::new().decide(statement()), Err(refused));
+}
+
+#[test]
+fn a_key_speaks_for_the_issuer_it_is_kept_with_and_no_other() {
+    let issuer: Issuer = "https://acme.example".parse().expect("a URI");
+    let mut policy = Policy::new();
+    policy.admit(AdmittedIssuer { issuer: issuer.clone(), ..admitted() });
+    let kid = wabbit().public().thumbprint();
+    let refused = Refusal::IssuerMismatch { kid, claimed: wabbit_name(), admitted: issuer };
+    assert_eq!(policy.decide(statement()), Err(refused));
+}
+
+#[test]
+fn a_name_admitted_with_another_key_does_not_admit_this_one() {
+    let mut policy = Policy::new();
+    policy.admit(AdmittedIssuer { key: service().public().clone(), ..admitted() });
+    assert!(matches!(policy.decide(statement()), Err(Refusal::UnknownIssuer { .. })));
+}
+
+#[test]
+fn a_broken_signature_is_refused() {
+    let mut bytes = envelope(b"document").sign(&wabbit()).expect("a good draft");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let statement = SignedStatement::decode(&bytes).expect("still well formed");
+    let refused = Refusal::BadSignature { issuer: wabbit_name(), kid: wabbit().public().thumbprint() };
+    assert_eq!(policy().decide(statement), Err(refused));
+}
+
+#[test]
+fn the_newest_admission_counts_and_removal_ends_it() {
+    let mut policy = policy();
+    policy.admit(AdmittedIssuer { entry: 8, ..admitted() });
+    assert_eq!(policy.decide(statement()).map(|decision| decision.decided_by), Ok(8));
+    policy.admit(AdmittedIssuer { name: "renamed".to_owned(), entry: 9, ..admitted() });
+    assert_eq!(policy.issuers().iter().map(|issuer| issuer.name.as_str()).collect::<Vec<_>>(), ["renamed"]);
+    assert_eq!(policy.remove("wabbit"), None);
+    assert_eq!(policy.remove("renamed").map(|issuer| issuer.entry), Some(9));
+    assert!(policy.issuers().is_empty());
+    assert!(policy.decide(statement()).is_err());
+}
+
+#[test]
+fn a_name_whose_key_changed_loses_the_old_key() {
+    let mut policy = policy();
+    policy.admit(AdmittedIssuer { key: service().public().clone(), entry: 5, ..admitted() });
+    assert_eq!(policy.issuers().len(), 1);
+    assert!(matches!(policy.decide(statement()), Err(Refusal::UnknownIssuer { .. })));
+}

@@ -376,7 +376,7 @@ fn one_byte_over_the_entry_limit_is_refused() {
 
     let kid = testkeys::issuer().public().thumbprint();
     let forged = Forged::new(&kid).protected(258, Item::Null).protected(259, Item::Null);
-    let refused = forged.payload(Some(&[0; MAX_ENTRY_BYTES])).decode();
+    let refused = forged.payload(Some(&vec![0; MAX_ENTRY_BYTES])).decode();
     assert!(matches!(refused, Err(StatementError::EntryTooLarge { .. })), "{refused:?}");
 }
 
