@@ -136,50 +136,38 @@ impl<'a> Item<'a> {
 
     /// The integer, if this is one that fits an `i64`.
     pub fn as_i64(&self) -> Option<i64> {
-        match self {
-            Self::Integer(value) => i64::try_from(*value).ok(),
-            _ => None,
-        }
+        let Self::Integer(value) = self else { return None };
+        i64::try_from(*value).ok()
     }
 
     /// The integer, if this is one that fits a `u64`.
     pub fn as_u64(&self) -> Option<u64> {
-        match self {
-            Self::Integer(value) => u64::try_from(*value).ok(),
-            _ => None,
-        }
+        let Self::Integer(value) = self else { return None };
+        u64::try_from(*value).ok()
     }
 
     /// The byte string, if this is one.
     pub fn as_bytes(&self) -> Option<&'a [u8]> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
-            _ => None,
-        }
+        let Self::Bytes(bytes) = self else { return None };
+        Some(bytes)
     }
 
     /// The text, if this is one.
     pub fn as_text(&self) -> Option<&'a str> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
+        let Self::Text(text) = self else { return None };
+        Some(text)
     }
 
     /// The members, if this is an array.
     pub fn as_array(&self) -> Option<&[Self]> {
-        match self {
-            Self::Array(items) => Some(items),
-            _ => None,
-        }
+        let Self::Array(items) = self else { return None };
+        Some(items)
     }
 
     /// The entries, if this is a map.
     pub fn as_map(&self) -> Option<&Map<'a>> {
-        match self {
-            Self::Map(entries) => Some(entries),
-            _ => None,
-        }
+        let Self::Map(entries) = self else { return None };
+        Some(entries)
     }
 
     fn encode_to(&self, out: &mut Vec<u8>) {
