@@ -1,2 +1,13 @@
-//! How people and programs reach Docket.
-fn main() {}
+//! How people and programs reach Docket: the command line, HTTP, configuration. The only place with routes, flags,
+//! environment and clock.
+
+mod cli;
+mod config;
+mod http;
+mod telemetry;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,62 @@
+//! Commands with `--data`: through the admin socket of a running server, else on the folder itself.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use axum::body::Body;
+use docket_engine::{Account, Instance, Options, Permit, Right};
+use http_body_util::BodyExt as _;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::cli::serve::clock;
+use crate::config::{Config, crash_point};
+
+/// Who does the operator's work.
+pub(crate) enum Operator {
+    /// A running server.
+    Server(UnixStream),
+    /// This process.
+    Here(Box<Instance>),
+}
+
+impl Operator {
+    /// Finds a running server, else opens the folder.
+    pub(crate) async fn of(data: &Path) -> anyhow::Result<Self> {
+        let config = Config::read(None, Some(data), None)?;
+        if let Ok(stream) = UnixStream::connect(&config.admin_socket).await {
+            return Ok(Self::Server(stream));
+        }
+        let options = Options { clock: clock(), crash_at: crash_point()? };
+        Ok(Self::Here(Box::new(Instance::open(&config.data, options).await?)))
+    }
+}
+
+/// The operator's permit on a folder that this process holds.
+pub(crate) fn permit(instance: &Instance) -> anyhow::Result<Permit> {
+    Ok(instance.access().decide(Account::Operator, Right::Admin, None)?)
+}
+
+/// Sends one request over the admin socket and reads the JSON answer.
+pub(crate) async fn call<T: DeserializeOwned>(
+    stream: UnixStream,
+    method: &str,
+    path: &str,
+    body: Vec<u8>,
+) -> anyhow::Result<T> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request =
+        http::Request::builder().method(method).uri(path).header("host", "localhost").body(Body::from(body))?;
+    let response = sender.send_request(request).await.context("the server did not answer on its admin socket")?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    drop(sender);
+    let _ = connection.await;
+    if status.is_success() {
+        return serde_json::from_slice(&body).context("the server's answer is not understood");
+    }
+    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    anyhow::bail!("{}", problem["detail"].as_str().unwrap_or("the server refused without a reason"))
+}

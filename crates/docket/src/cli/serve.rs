@@ -1,0 +1,114 @@
+//! `docket serve`: registry and transparency service on one address, the operator on a socket.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
+use docket_engine::{Clock, Instance, Options};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::output::{Exit, say};
+use crate::config::{Config, crash_point};
+use crate::{http, telemetry};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Data folder that `docket init` made [env: DOCKET_DATA]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address to listen on; loopback only, as long as there are no access rules [env: DOCKET_LISTEN] [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
+    let config = Config::read(args.config.as_deref(), args.data.as_deref(), args.listen.as_deref())?;
+    telemetry::start(&config.log)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|failure| match failure.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{} is taken by another program; stop it, or choose another with --listen", config.listen)
+        }
+        _ => anyhow::anyhow!("cannot listen on {}: {failure}", config.listen),
+    })?;
+    let address = listener.local_addr()?;
+    let instance = Instance::open(&config.data, Options { clock: clock(), crash_at: crash_point()? }).await?;
+    let instance = Arc::new(instance);
+    let admin = bind_admin(&config.admin_socket)?;
+    let (stop, stopping) = watch::channel(false);
+    let public = axum::serve(
+        // Without this a small answer waits 40 ms for the client's delayed acknowledgement.
+        listener.tap_io(|stream| drop(stream.set_nodelay(true))),
+        http::public(Arc::clone(&instance)),
+    );
+    let operator = axum::serve(admin, http::operator(Arc::clone(&instance)));
+    let public = tokio::spawn(public.with_graceful_shutdown(stopped(stopping.clone())).into_future());
+    let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping)).into_future());
+    say(&format!("docket {} serves {}", env!("CARGO_PKG_VERSION"), instance.service()));
+    say(&format!("  registry   http://{address}/v2/"));
+    say(&format!("  ledger     http://{address}/entries  ({} entries)", instance.tree_size()));
+    if let Some(reason) = instance.read_only() {
+        say(&format!("  READ-ONLY  {reason}"));
+    }
+    asked_to_stop().await?;
+    say("docket: finishing what is in flight");
+    stop.send_replace(true);
+    for server in [public, operator] {
+        // Requests in flight may finish; a client that never ends is cut off.
+        if let Ok(ended) = tokio::time::timeout(DRAIN, server).await {
+            ended??;
+        }
+    }
+    let _ = std::fs::remove_file(&config.admin_socket);
+    if let Some(instance) = Arc::into_inner(instance) {
+        instance.close().await;
+    }
+    Ok(Exit::Allowed)
+}
+
+/// The real clock.
+pub(crate) fn clock() -> Clock {
+    Clock::new(|| {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+        elapsed.map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+    })
+}
+
+/// Binds the admin socket, which only this user may open. The data folder's lock is held, so one that stands is stale.
+fn bind_admin(path: &Path) -> anyhow::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failure).with_context(|| format!("cannot replace {}", path.display()));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).with_context(|| {
+        format!("cannot make the admin socket {}; a shorter path can be set with DOCKET_ADMIN_SOCKET", path.display())
+    })?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("cannot restrict {}", path.display()))?;
+    Ok(listener)
+}
+
+async fn asked_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    Ok(())
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// How long requests in flight may take after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(20);

@@ -1,0 +1,91 @@
+//! The server's configuration: one TOML file, every key also as `DOCKET_…` in the environment, flags above both.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use docket_engine::CrashPoint;
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+/// What was written, checked only for its shape.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// Data folder.
+    data: PathBuf,
+    /// Address to listen on.
+    listen: String,
+    /// Path of the admin socket; empty = `admin.sock` in the data folder.
+    admin_socket: String,
+    /// Log filter.
+    log: String,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("./docket-data"),
+            listen: "127.0.0.1:5000".to_owned(),
+            admin_socket: String::new(),
+            log: "info".to_owned(),
+        }
+    }
+}
+
+/// A configuration that can be served.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Data folder (`data`, `DOCKET_DATA`, default `./docket-data`).
+    pub data: PathBuf,
+    /// Address to listen on (`listen`, `DOCKET_LISTEN`, default `127.0.0.1:5000`). Only loopback, as long as there are no access rules.
+    pub listen: SocketAddr,
+    /// Admin socket (`admin_socket`, `DOCKET_ADMIN_SOCKET`, default `admin.sock` in the data folder).
+    pub admin_socket: PathBuf,
+    /// Log filter (`log`, `DOCKET_LOG`, default `info`).
+    pub log: String,
+}
+
+impl Config {
+    /// Reads file, environment and flags, in rising order of precedence.
+    pub(crate) fn read(file: Option<&Path>, data: Option<&Path>, listen: Option<&str>) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Written::default()));
+        if let Some(file) = file {
+            anyhow::ensure!(file.is_file(), "there is no configuration file {}", file.display());
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        figment = figment.merge(Env::prefixed("DOCKET_").only(&["data", "listen", "admin_socket", "log"]));
+        if let Some(data) = data {
+            figment = figment.merge(Serialized::default("data", data));
+        }
+        if let Some(listen) = listen {
+            figment = figment.merge(Serialized::default("listen", listen));
+        }
+        let written: Written = figment.extract().context("the configuration is not understood")?;
+        let listen: SocketAddr = written.listen.parse().with_context(|| {
+            format!("listen = {:?} is no address with a port, such as 127.0.0.1:5000", written.listen)
+        })?;
+        anyhow::ensure!(
+            listen.ip().is_loopback(),
+            "listen = {listen} is reachable from other machines, and there are no access rules: \
+             anyone there could push; listen on 127.0.0.1 or [::1]"
+        );
+        let admin_socket = match written.admin_socket.as_str() {
+            "" => written.data.join("admin.sock"),
+            path => PathBuf::from(path),
+        };
+        Ok(Self { data: written.data, listen, admin_socket, log: written.log })
+    }
+}
+
+/// Where tests of recovery make the process die (`DOCKET_CRASH_AT`). Builds without debug assertions have no such door.
+pub(crate) fn crash_point() -> anyhow::Result<Option<CrashPoint>> {
+    if !cfg!(debug_assertions) {
+        return Ok(None);
+    }
+    match std::env::var("DOCKET_CRASH_AT") {
+        Ok(name) => Ok(Some(name.parse()?)),
+        Err(_) => Ok(None),
+    }
+}

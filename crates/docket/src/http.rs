@@ -1,0 +1,68 @@
+//! The HTTP face: one listener for the registry, the transparency service and queries, one socket for the operator.
+
+mod admin;
+mod api;
+mod context;
+mod failure;
+mod origin;
+mod registry;
+mod scrapi;
+mod transfer;
+
+pub(crate) use admin::{AdmitRequest, FSCK_PATH, ISSUERS_PATH};
+pub(crate) use api::ServiceView;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderValue, Request};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{any, get};
+use docket_engine::{Account, Instance};
+
+use context::Context;
+
+/// The public routes. Everything below `/v2` is parsed by [`docket_oci::request::Call`], not by the router: repository
+/// names contain slashes.
+pub(crate) fn public(instance: Arc<Instance>) -> Router {
+    let context = move |account| Context::new(Arc::clone(&instance), account);
+    Router::new()
+        .route("/entries", any(scrapi::entries))
+        .route("/entries/{entry}", any(scrapi::entry))
+        .route("/.well-known/scitt-keys", any(scrapi::keys))
+        .route("/.well-known/scitt-keys/{kid}", any(scrapi::key))
+        .route("/api/v1/claims", get(api::claims))
+        .route("/api/v1/service", get(api::service))
+        .route("/v2", any(registry::serve))
+        .route("/v2/{*rest}", any(registry::serve))
+        .fallback(registry::serve)
+        .layer(middleware::from_fn(origin::only_loopback))
+        .layer(middleware::from_fn_with_state(context(Account::Loopback), enter))
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// The operator's routes, for the admin socket alone.
+pub(crate) fn operator(instance: Arc<Instance>) -> Router {
+    admin::routes().layer(middleware::from_fn_with_state(Context::new(instance, Account::Operator), enter))
+}
+
+/// Names the request, hands the context on, and writes one line about it.
+async fn enter(State(context): State<Context>, mut request: Request<axum::body::Body>, next: Next) -> Response {
+    let context = context.enter();
+    let started = std::time::Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    request.extensions_mut().insert(context.clone());
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert("x-request-id", context.request_id.header());
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
+    if method.is_safe() {
+        tracing::debug!(%method, path, status, elapsed_us, request = %context.request_id, "answered");
+    } else {
+        tracing::info!(%method, path, status, elapsed_us, request = %context.request_id, "answered");
+    }
+    response
+}

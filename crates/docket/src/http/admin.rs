@@ -1,0 +1,76 @@
+//! The operator's calls, over the admin socket in the data folder: whoever may open the file is the operator.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Request};
+use axum::http::{Response, StatusCode};
+use axum::routing::{get, post};
+use docket_engine::Right;
+use docket_proof::key::PublicKey;
+use serde::{Deserialize, Serialize};
+
+use crate::http::context::Context;
+use crate::http::failure::Failure;
+use crate::http::registry::typed;
+use crate::http::transfer::read;
+
+/// Body of `POST /admin/v1/issuers`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdmitRequest {
+    /// The operator's name for the issuer.
+    pub name: String,
+    /// Its identity, a URI.
+    pub issuer: String,
+    /// Its key, SPKI PEM.
+    pub public_key: String,
+}
+
+/// The operator's routes.
+pub(super) fn routes() -> Router {
+    Router::new().route(ISSUERS_PATH, get(issuers).post(admit)).route(FSCK_PATH, post(fsck))
+}
+
+async fn issuers(Extension(context): Extension<Context>) -> Response<Body> {
+    json(&context.instance.issuers())
+}
+
+async fn admit(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
+    let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json();
+    let Ok(body) = read(request.into_body(), ADMIT_BYTES_MAX).await else {
+        return bad(format!("the request is larger than {ADMIT_BYTES_MAX} bytes"));
+    };
+    let asked: AdmitRequest = match serde_json::from_slice(&body) {
+        Ok(asked) => asked,
+        Err(failure) => return bad(format!("the request is not understood: {failure}")),
+    };
+    let key = match PublicKey::from_spki_pem(&asked.public_key) {
+        Ok(key) => key,
+        Err(failure) => return bad(failure.to_string()),
+    };
+    let issuer = match asked.issuer.parse() {
+        Ok(issuer) => issuer,
+        Err(failure) => return bad(format!("{failure}")),
+    };
+    let answer = match context.permit(Right::Admin, None) {
+        Ok(permit) => context.instance.admit_issuer(&permit, &asked.name, issuer, key).await,
+        Err(failure) => Err(failure),
+    };
+    answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |view| json(&view))
+}
+
+async fn fsck(Extension(context): Extension<Context>) -> Response<Body> {
+    let answer = match context.permit(Right::Admin, None) {
+        Ok(permit) => context.instance.fsck(&permit).await,
+        Err(failure) => Err(failure),
+    };
+    answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |report| json(&report))
+}
+
+fn json<T: Serialize>(value: &T) -> Response<Body> {
+    typed("application/json", serde_json::to_vec(value).expect("strings and numbers"))
+}
+
+pub(crate) const ISSUERS_PATH: &str = "/admin/v1/issuers";
+pub(crate) const FSCK_PATH: &str = "/admin/v1/fsck";
+const ADMIT_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,58 @@
+//! What every handler knows of a request: the instance, who calls, and the request's id.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::HeaderValue;
+use docket_engine::{Account, EngineError, Instance, Permit, Right};
+use docket_oci::name::RepositoryName;
+
+/// Handed to every handler by `enter`.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub instance: Arc<Instance>,
+    pub account: Account,
+    pub request_id: RequestId,
+    /// Counts requests of this listener.
+    requests: Arc<AtomicU64>,
+    /// Differs at each start, so that ids of two runs are not mistaken for each other.
+    run: u32,
+}
+
+impl Context {
+    pub(crate) fn new(instance: Arc<Instance>, account: Account) -> Self {
+        let run = std::process::id();
+        Self { instance, account, request_id: RequestId { run, number: 0 }, requests: Arc::default(), run }
+    }
+
+    /// The context of one request.
+    pub(crate) fn enter(&self) -> Self {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { request_id: RequestId { run: self.run, number }, ..self.clone() }
+    }
+
+    /// Asks the rules.
+    pub(crate) fn permit(&self, right: Right, repository: Option<&RepositoryName>) -> Result<Permit, EngineError> {
+        Ok(self.instance.access().decide(self.account, right, repository)?)
+    }
+}
+
+/// Names a request in answers and in the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestId {
+    run: u32,
+    number: u64,
+}
+
+impl RequestId {
+    pub(crate) fn header(self) -> HeaderValue {
+        HeaderValue::try_from(self.to_string()).expect("hex digits and a dash")
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:x}-{:x}", self.run, self.number)
+    }
+}

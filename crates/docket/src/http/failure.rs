@@ -1,0 +1,156 @@
+//! Turns what went wrong into an answer: a short message out, the full chain to the log. The domain knows no status.
+
+use axum::body::Body;
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{Response, StatusCode};
+use docket_engine::EngineError;
+use docket_judge::policy::Refusal;
+use docket_oci::error::{Code, ErrorBody};
+use docket_oci::request::CallError;
+use docket_proof::cbor::problem_details;
+use docket_proof::statement::StatementError;
+use docket_store::StoreError;
+
+use crate::http::context::Context;
+
+/// An answer that is an error, before it is put into the words of one API.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: StatusCode,
+    /// OCI error code.
+    code: &'static str,
+    /// SCRAPI title.
+    title: &'static str,
+    message: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Failure {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let title = match status {
+            StatusCode::NOT_FOUND => "Not Found",
+            StatusCode::TOO_MANY_REQUESTS => "Too Many Requests",
+            StatusCode::METHOD_NOT_ALLOWED => "Method Not Allowed",
+            _ => "Malformed request",
+        };
+        Self { status, code, title, message: message.into(), headers: Vec::new() }
+    }
+
+    pub(crate) fn titled(self, title: &'static str) -> Self {
+        Self { title, ..self }
+    }
+
+    /// The same with one more header.
+    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
+        self
+    }
+
+    /// A call that could not be parsed.
+    pub(crate) fn of_call(error: &CallError) -> Self {
+        let status = match error {
+            CallError::UnknownPath | CallError::TagUnknown(_) | CallError::Session => StatusCode::NOT_FOUND,
+            CallError::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let failure = Self::new(status, error.code().as_str(), error.to_string());
+        match error {
+            CallError::MethodNotAllowed { allowed } => failure.with(header::ALLOW, allowed),
+            _ => failure,
+        }
+    }
+
+    /// A use case that did not happen.
+    pub(crate) fn of(error: &EngineError, context: &Context) -> Self {
+        let refuse = |status, code: Code| Self::new(status, code.as_str(), error.to_string());
+        let bad = |code| refuse(StatusCode::BAD_REQUEST, code);
+        let missing = |code| refuse(StatusCode::NOT_FOUND, code);
+        match error {
+            EngineError::Denied(_) => refuse(StatusCode::FORBIDDEN, Code::Denied),
+            EngineError::RepositoryUnknown => missing(Code::NameUnknown),
+            EngineError::ManifestUnknown(_) => missing(Code::ManifestUnknown),
+            EngineError::BlobUnknown(_) => missing(Code::BlobUnknown),
+            EngineError::UploadUnknown(_) => missing(Code::BlobUploadUnknown),
+            EngineError::ManifestInvalid(docket_oci::manifest::ManifestError::TooLarge { .. })
+            | EngineError::BlobTooLarge { .. } => refuse(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid),
+            EngineError::ManifestInvalid(_) => bad(Code::ManifestInvalid),
+            EngineError::DigestMismatch { .. } => bad(Code::DigestInvalid),
+            EngineError::ManifestBlobUnknown(_) => bad(Code::ManifestBlobUnknown),
+            EngineError::UploadBusy { .. } | EngineError::UploadOffset { .. } => {
+                refuse(StatusCode::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid)
+            }
+            EngineError::Statement(failure) => bad(Code::ManifestInvalid).titled(statement_title(failure)),
+            EngineError::Refused(Refusal::BadSignature { .. }) => bad(Code::Denied).titled("Bad Signature"),
+            EngineError::Refused(_) => bad(Code::Denied).titled("Rejected"),
+            EngineError::Place(_) => bad(Code::ManifestInvalid).titled("Wrong Place"),
+            EngineError::IssuerExists(_) | EngineError::IssuerName(_) => bad(Code::Unsupported).titled("Rejected"),
+            EngineError::TooManyUploads | EngineError::PoolFull | EngineError::Store(StoreError::Busy) => {
+                refuse(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests).with(header::RETRY_AFTER, "1")
+            }
+            EngineError::ReadOnly(_) | EngineError::NotLogged(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", error.to_string())
+                    .titled("Unavailable")
+                    .with(header::RETRY_AFTER, "10")
+            }
+            EngineError::Permit(_)
+            | EngineError::Settings { .. }
+            | EngineError::Unproven(_)
+            | EngineError::Stopped
+            | EngineError::Store(_) => Self::internal(error, context),
+        }
+    }
+
+    /// Our fault, or the machine's: the log gets everything, the caller the request's id.
+    fn internal(error: &EngineError, context: &Context) -> Self {
+        let mut chain = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            chain = format!("{chain}: {cause}");
+            source = cause.source();
+        }
+        tracing::error!(request = %context.request_id, error = chain, "request failed");
+        let message = format!("internal error; the server's log has it under request {}", context.request_id);
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", message).titled("Internal Error")
+    }
+
+    /// In the words of the OCI distribution spec.
+    pub(crate) fn oci(self) -> Response<Body> {
+        let mut body = ErrorBody::new(Code::Unsupported, self.message.clone(), None);
+        body.errors.iter_mut().for_each(|entry| self.code.clone_into(&mut entry.code));
+        self.respond("application/json", body.to_bytes())
+    }
+
+    /// As concise problem details, the words of SCRAPI (RFC 9290).
+    pub(crate) fn problem(self) -> Response<Body> {
+        let body = problem_details(self.title, &self.message);
+        self.respond("application/concise-problem-details+cbor", body)
+    }
+
+    /// As problem details in JSON (RFC 9457).
+    pub(crate) fn json(self) -> Response<Body> {
+        let body = serde_json::json!({
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.message,
+        });
+        self.respond("application/problem+json", body.to_string().into_bytes())
+    }
+
+    fn respond(self, content_type: &'static str, body: Vec<u8>) -> Response<Body> {
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.extend(self.headers);
+        response
+    }
+}
+
+/// SCRAPI names some cases; the rest is a malformed request.
+fn statement_title(failure: &StatementError) -> &'static str {
+    match failure {
+        StatementError::PayloadDetached => "Payload Missing",
+        StatementError::Header(docket_proof::statement::HeaderError::Algorithm { .. }) => "Bad Signature Algorithm",
+        _ => "Malformed request",
+    }
+}

@@ -1,0 +1,318 @@
+//! The registry API (OCI distribution-spec): parse the call, ask the rules, do it, answer.
+
+use axum::body::Body;
+use axum::extract::{Extension, Request};
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::{Response, StatusCode};
+use docket_engine::{EngineError, OpenUpload, Right, StoredManifest};
+use docket_oci::digest::{Algorithm, Digest};
+use docket_oci::manifest::{MANIFEST_BYTES_MAX, index_bytes};
+use docket_oci::media;
+use docket_oci::name::{RepositoryName, Tag};
+use docket_oci::range::{UploadRange, upload_progress};
+use docket_oci::request::{Action, Call, PAGE_ENTRIES_MAX};
+use docket_oci::response::{Catalog, Extension as ApiExtension, Extensions, TagList, next_link, next_link_with};
+
+use crate::http::context::Context;
+use crate::http::failure::Failure;
+use crate::http::scrapi;
+use crate::http::transfer::{BodyError, ascii, blob_headers, matches_etag, not_modified, read, receive, send};
+
+/// Answers every call below `/v2`, and everything that is nowhere.
+pub(crate) async fn serve(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let call = match Call::parse(parts.method.as_str(), parts.uri.path(), parts.uri.query()) {
+        Ok(call) => call,
+        Err(failure) => return dress(Failure::of_call(&failure).oci()),
+    };
+    let scitt = matches!(call, Call::ScittRegister { .. } | Call::ScittEntry { .. });
+    let answer = Registry { context: &context, headers: &parts.headers }.answer(call, body).await;
+    dress(answer.unwrap_or_else(|failure| if scitt { failure.problem() } else { failure.oci() }))
+}
+
+fn dress(mut response: Response<Body>) -> Response<Body> {
+    let version = HeaderValue::from_static("registry/2.0");
+    response.headers_mut().insert("docker-distribution-api-version", version);
+    response
+}
+
+/// One call being answered.
+struct Registry<'a> {
+    context: &'a Context,
+    headers: &'a HeaderMap,
+}
+
+type Answer = Result<Response<Body>, Failure>;
+
+impl Registry<'_> {
+    async fn answer(&self, call: Call, body: Body) -> Answer {
+        let right = match call.action() {
+            Action::Ping => return Ok(discover_or_ping(&call)),
+            Action::Catalog | Action::Pull => Right::Pull,
+            Action::Push => Right::Push,
+            Action::Delete => Right::Delete,
+        };
+        let instance = &self.context.instance;
+        let permit = self.context.permit(right, call.repository()).map_err(|failure| self.fail(&failure))?;
+        let fail = |failure: EngineError| self.fail(&failure);
+        match call {
+            Call::Ping | Call::Discover { .. } => Ok(discover_or_ping(&call)),
+            Call::Catalog { n, last } => {
+                let limit = n.unwrap_or(PAGE_ENTRIES_MAX);
+                let last = last.unwrap_or_default();
+                let (repositories, more) = instance.repositories(&permit, &last, limit as usize).await.map_err(fail)?;
+                let next =
+                    repositories.last().filter(|_| more).map(|last| next_link("/v2/_catalog", limit, last.as_str()));
+                Ok(with_next(json(&Catalog { repositories }), next))
+            }
+            Call::Tags { repository, n, last } => {
+                let limit = n.unwrap_or(PAGE_ENTRIES_MAX);
+                let last = last.unwrap_or_default();
+                let (tags, more) = instance.tags(&permit, &last, limit as usize).await.map_err(fail)?;
+                let path = format!("/v2/{repository}/tags/list");
+                let next = tags.last().filter(|_| more).map(|last| next_link(&path, limit, last.as_str()));
+                Ok(with_next(json(&TagList { name: repository, tags }), next))
+            }
+            Call::Referrers { repository, digest, artifact_type, last } => {
+                let filter = artifact_type.as_deref();
+                let page = instance.referrers(&permit, &digest, filter, last.as_ref()).await.map_err(fail)?;
+                let body = index_bytes(&page.descriptors, &std::collections::BTreeMap::new());
+                let mut response = typed(media::OCI_IMAGE_INDEX, body);
+                if filter.is_some() {
+                    response.headers_mut().insert("oci-filters-applied", HeaderValue::from_static("artifactType"));
+                }
+                let next = page.next.map(|next| {
+                    let last = next.to_string();
+                    let mut parameters = vec![("last", last.as_str())];
+                    parameters.extend(filter.map(|filter| ("artifactType", filter)));
+                    next_link_with(&format!("/v2/{repository}/referrers/{digest}"), &parameters)
+                });
+                Ok(with_next(response, next))
+            }
+            Call::Manifest { reference, head, .. } => {
+                let row = instance.manifest(&permit, &reference).await.map_err(fail)?;
+                let etag = format!("\"{}\"", row.digest);
+                if matches_etag(self.headers, &etag) {
+                    return Ok(not_modified(&etag));
+                }
+                let length = row.bytes.len();
+                let mut response = Response::new(if head { Body::empty() } else { Body::from(row.bytes) });
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, ascii(&row.media_type));
+                headers.insert(header::CONTENT_LENGTH, length.into());
+                headers.insert(header::ETAG, ascii(&etag));
+                headers.insert("docker-content-digest", ascii(&row.digest.to_string()));
+                Ok(response)
+            }
+            Call::PutManifest { repository, reference, tags } => {
+                let bytes =
+                    read(body, MANIFEST_BYTES_MAX).await.map_err(|failure| self.broken(failure, MANIFEST_BYTES_MAX))?;
+                let content_type = self.header(header::CONTENT_TYPE);
+                let many = !tags.is_empty();
+                let stored =
+                    instance.put_manifest(&permit, &reference, content_type, tags, bytes).await.map_err(fail)?;
+                Ok(manifest_created(&repository, &stored, many))
+            }
+            Call::DeleteManifest { reference, .. } => {
+                instance.delete_manifest(&permit, &reference).await.map_err(fail)?;
+                Ok(empty(StatusCode::ACCEPTED))
+            }
+            Call::Blob { digest, head: true, .. } => {
+                let size = instance.blob_size(&permit, &digest).await.map_err(fail)?;
+                let mut response = Response::new(Body::empty());
+                blob_headers(response.headers_mut(), &digest, size);
+                Ok(response)
+            }
+            Call::Blob { digest, head: false, .. } => {
+                let blob = instance.blob(&permit, &digest).await.map_err(fail)?;
+                Ok(send(blob, &digest, self.headers))
+            }
+            Call::DeleteBlob { digest, .. } => {
+                instance.delete_blob(&permit, &digest).await.map_err(fail)?;
+                Ok(empty(StatusCode::ACCEPTED))
+            }
+            Call::StartUpload { repository, digest, mount, from, digest_algorithm } => {
+                if let Some(mounted) = self.mount(&permit, &repository, mount.as_deref(), from.as_deref()).await {
+                    return Ok(mounted);
+                }
+                let algorithm = digest_algorithm.or(digest.map(|digest| digest.algorithm()));
+                let id = instance.start_upload(&permit, algorithm.unwrap_or(Algorithm::Sha256)).map_err(fail)?;
+                let Some(digest) = digest else {
+                    return Ok(upload_answer(StatusCode::ACCEPTED, &repository, &id, 0));
+                };
+                let mut upload = instance.open_upload(&permit, &id).map_err(fail)?;
+                self.receive(body, &mut upload, &repository).await.inspect_err(|_| instance.cancel_upload(&upload))?;
+                instance.finish_upload(upload, &digest).await.map_err(fail)?;
+                Ok(blob_created(&repository, &digest))
+            }
+            Call::UploadStatus { repository, session } => {
+                let upload = instance.open_upload(&permit, &session).map_err(fail)?;
+                Ok(upload_answer(StatusCode::NO_CONTENT, &repository, &session, upload.size()))
+            }
+            Call::UploadPatch { repository, session } => {
+                let mut upload = instance.open_upload(&permit, &session).map_err(fail)?;
+                self.receive(body, &mut upload, &repository).await?;
+                Ok(upload_answer(StatusCode::ACCEPTED, &repository, &session, upload.size()))
+            }
+            Call::UploadFinish { repository, session, digest } => {
+                let mut upload = instance.open_upload(&permit, &session).map_err(fail)?;
+                self.receive(body, &mut upload, &repository).await?;
+                instance.finish_upload(upload, &digest).await.map_err(fail)?;
+                Ok(blob_created(&repository, &digest))
+            }
+            Call::UploadCancel { session, .. } => {
+                let upload = instance.open_upload(&permit, &session).map_err(fail)?;
+                instance.cancel_upload(&upload);
+                Ok(empty(StatusCode::NO_CONTENT))
+            }
+            Call::ScittRegister { repository } => {
+                let base = format!("/v2/{repository}/_scitt/ledger/entries");
+                scrapi::register(self.context, self.headers, body, Some(&repository), &base).await
+            }
+            Call::ScittEntry { repository, entry } => {
+                let location = format!("/v2/{repository}/_scitt/ledger/entries/{entry}");
+                scrapi::receipt(self.context, Some(&repository), &entry, &location).await
+            }
+        }
+    }
+
+    /// Tries to mount a blob. Whatever stands in the way, the client is to upload it instead: docker-style clients end
+    /// the whole push on any error here.
+    async fn mount(
+        &self,
+        permit: &docket_engine::Permit,
+        to: &RepositoryName,
+        mount: Option<&str>,
+        from: Option<&str>,
+    ) -> Option<Response<Body>> {
+        let digest: Digest = mount?.parse().ok()?;
+        let from: RepositoryName = from?.parse().ok()?;
+        let source = self.context.permit(Right::Pull, Some(&from)).ok()?;
+        let mounted = self.context.instance.mount_blob(permit, &source, &digest).await.ok()?;
+        mounted.then(|| blob_created(to, &digest))
+    }
+
+    /// Streams the body into an upload, if its Content-Range, where there is one, starts where the upload ends and
+    /// agrees with the body's length.
+    async fn receive(&self, body: Body, upload: &mut OpenUpload, repository: &RepositoryName) -> Result<(), Failure> {
+        if let Some(value) = self.header(header::CONTENT_RANGE) {
+            let length = self.header(header::CONTENT_LENGTH).and_then(|value| value.parse::<u64>().ok());
+            let fits = UploadRange::parse(value).is_some_and(|range| {
+                range.start() == upload.size() && length.is_none_or(|length| length == range.length())
+            });
+            if !fits {
+                return Err(self
+                    .fail(&EngineError::UploadOffset { size: upload.size() })
+                    .with(header::LOCATION, &upload_location(repository, upload.id()))
+                    .with(header::RANGE, &upload_progress(upload.size())));
+            }
+        }
+        let received = receive(body, upload).await;
+        received.map_err(|failure| self.broken(failure, usize::MAX))
+    }
+
+    fn header(&self, name: header::HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn fail(&self, failure: &EngineError) -> Failure {
+        Failure::of(failure, self.context)
+    }
+
+    fn broken(&self, failure: BodyError, limit: usize) -> Failure {
+        match failure {
+            BodyError::TooLong => {
+                let message = format!("the body is larger than {limit} bytes, the most that is taken here");
+                Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
+            }
+            BodyError::Broken => {
+                Failure::new(StatusCode::BAD_REQUEST, "SIZE_INVALID", "the body ended before its announced length")
+            }
+            BodyError::Engine(failure) => self.fail(&failure),
+        }
+    }
+}
+
+fn discover_or_ping(call: &Call) -> Response<Body> {
+    let Call::Discover { repository } = call else {
+        return typed("application/json", b"{}".to_vec());
+    };
+    let endpoints = match repository {
+        Some(_) => vec!["_scitt/ledger/entries".to_owned()],
+        None => Vec::new(),
+    };
+    json(&Extensions {
+        extensions: vec![ApiExtension {
+            name: "_scitt".to_owned(),
+            url: None,
+            description: Some("registers signed statements about artifacts and places them beside them".to_owned()),
+            endpoints,
+        }],
+    })
+}
+
+fn manifest_created(repository: &RepositoryName, stored: &StoredManifest, many: bool) -> Response<Body> {
+    let mut response = created(&format!("/v2/{repository}/manifests/{}", stored.digest), &stored.digest);
+    let headers = response.headers_mut();
+    if let Some(subject) = stored.subject {
+        headers.insert("oci-subject", ascii(&subject.to_string()));
+    }
+    if many {
+        let tags: Vec<_> = stored.tags.iter().map(Tag::as_str).collect();
+        headers.insert("oci-tag", ascii(&tags.join(", ")));
+    }
+    response
+}
+
+fn blob_created(repository: &RepositoryName, digest: &Digest) -> Response<Body> {
+    created(&format!("/v2/{repository}/blobs/{digest}"), digest)
+}
+
+fn created(location: &str, digest: &Digest) -> Response<Body> {
+    let mut response = empty(StatusCode::CREATED);
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, ascii(location));
+    headers.insert("docker-content-digest", ascii(&digest.to_string()));
+    response
+}
+
+fn upload_answer(status: StatusCode, repository: &RepositoryName, id: &str, size: u64) -> Response<Body> {
+    let mut response = empty(status);
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, ascii(&upload_location(repository, id)));
+    headers.insert(header::RANGE, ascii(&upload_progress(size)));
+    headers.insert("docker-upload-uuid", ascii(id));
+    response
+}
+
+fn upload_location(repository: &RepositoryName, id: &str) -> String {
+    format!("/v2/{repository}/blobs/uploads/{id}")
+}
+
+fn with_next(mut response: Response<Body>, next: Option<String>) -> Response<Body> {
+    if let Some(next) = next {
+        response.headers_mut().insert(header::LINK, ascii(&next));
+    }
+    response
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Response<Body> {
+    typed("application/json", serde_json::to_vec(value).expect("strings and lists of them"))
+}
+
+/// A 200 with a body.
+pub(crate) fn typed(content_type: &'static str, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    if status != StatusCode::NO_CONTENT {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    response
+}

@@ -1,0 +1,125 @@
+//! Bodies: streamed in with a limit, streamed out in ranges.
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::{Response, StatusCode};
+use docket_engine::{Blob, BlobContent, EngineError, OpenUpload};
+use docket_oci::digest::Digest;
+use docket_oci::range::{Ranged, parse_range};
+use docket_store::BlobReader;
+use http_body_util::BodyExt as _;
+
+use crate::http::failure::Failure;
+
+/// Why a body was not taken.
+pub(crate) enum BodyError {
+    /// It is longer than allowed.
+    TooLong,
+    /// The client went away or broke the framing.
+    Broken,
+    /// The engine refused it.
+    Engine(EngineError),
+}
+
+/// Reads a whole body of at most `limit` bytes.
+pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    let mut read = Vec::new();
+    while let Some(chunk) = next(&mut body).await? {
+        if read.len() + chunk.len() > limit {
+            return Err(BodyError::TooLong);
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok(read.into())
+}
+
+/// Streams a body into an upload.
+pub(crate) async fn receive(mut body: Body, upload: &mut OpenUpload) -> Result<(), BodyError> {
+    while let Some(chunk) = next(&mut body).await? {
+        upload.append(&chunk).await.map_err(BodyError::Engine)?;
+    }
+    Ok(())
+}
+
+async fn next(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
+    loop {
+        let Some(frame) = body.frame().await else { return Ok(None) };
+        // Trailers say nothing here.
+        if let Ok(chunk) = frame.map_err(|_| BodyError::Broken)?.into_data() {
+            return Ok(Some(chunk));
+        }
+    }
+}
+
+/// Answers with a blob, whole or the range that was asked for (RFC 9110 §14).
+pub(crate) fn send(blob: Blob, digest: &Digest, request: &HeaderMap) -> Response<Body> {
+    let etag = format!("\"{digest}\"");
+    if matches_etag(request, &etag) {
+        return not_modified(&etag);
+    }
+    let range = request.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let ranged = range.map_or(Ranged::Whole, |range| parse_range(range, blob.size));
+    let (status, start, end) = match ranged {
+        Ranged::Whole => (StatusCode::OK, 0, blob.size),
+        Ranged::Part { start, end_inclusive } => (StatusCode::PARTIAL_CONTENT, start, end_inclusive + 1),
+        Ranged::Unsatisfiable => {
+            let message = format!("the blob has {} bytes, none of them in the range asked for", blob.size);
+            return Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", message)
+                .with(header::CONTENT_RANGE, &format!("bytes */{}", blob.size))
+                .oci();
+        }
+    };
+    let mut response = Response::new(content(blob.content, start, end));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    blob_headers(headers, digest, end - start);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {start}-{}/{}", end - 1, blob.size);
+        headers.insert(header::CONTENT_RANGE, ascii(&range));
+    }
+    response
+}
+
+/// Headers of a blob's answer.
+pub(crate) fn blob_headers(headers: &mut HeaderMap, digest: &Digest, length: u64) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_LENGTH, length.into());
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::ETAG, ascii(&format!("\"{digest}\"")));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=31536000, immutable"));
+    headers.insert("docker-content-digest", ascii(&digest.to_string()));
+}
+
+/// Whether the client has this content already.
+pub(crate) fn matches_etag(request: &HeaderMap, etag: &str) -> bool {
+    let wanted = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    wanted.is_some_and(|wanted| wanted.split(',').any(|one| one.trim() == etag || one.trim() == "*"))
+}
+
+/// The answer to a client that has this content.
+pub(crate) fn not_modified(etag: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.headers_mut().insert(header::ETAG, ascii(etag));
+    response
+}
+
+/// A header value from text that holds only what digests, numbers and checked names hold.
+pub(crate) fn ascii(text: &str) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn content(content: BlobContent, start: u64, end: u64) -> Body {
+    match content {
+        BlobContent::Bytes(bytes) => {
+            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            Body::from(bytes.slice(at(start)..at(end)))
+        }
+        BlobContent::File(file) => {
+            let reader = BlobReader::new(file, start, end);
+            Body::from_stream(futures_util::stream::unfold(reader, async |mut reader| {
+                reader.next().await.map(|chunk| (chunk, reader))
+            }))
+        }
+    }
+}
