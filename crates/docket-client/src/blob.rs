@@ -13,12 +13,14 @@ use crate::error::ClientError;
 
 /// The bytes of one blob as they arrive.
 ///
-/// They are hashed while they pass. After the last one the digest is compared, and a difference is the last item, an error:
-/// whoever keeps the bytes keeps them only after the stream has ended well.
+/// They are hashed while they pass, and a difference from the digest is the last item, an error: whoever keeps the bytes keeps
+/// them only after the stream has ended well. Where the size is known, wrong bytes are found before the last chunk is let
+/// through, because a reader who counts may not ask for more.
 pub struct BlobStream {
     chunks: Pin<Box<dyn Stream<Item = Result<Bytes, ClientError>> + Send>>,
-    /// `None` once the stream has ended.
+    /// `None` once the digest was compared.
     hasher: Option<Hasher>,
+    has_ended: bool,
     expected: Expected,
     received_bytes: u64,
     report: Option<Box<dyn FnMut(u64) + Send>>,
@@ -42,6 +44,7 @@ impl BlobStream {
         Self {
             chunks: Box::pin(chunks),
             hasher: Some(Hasher::new(digest.algorithm())),
+            has_ended: false,
             expected: Expected { place: place.to_owned(), digest, size },
             received_bytes: 0,
             report: None,
@@ -87,9 +90,8 @@ impl BlobStream {
 
     fn accept(&mut self, chunk: &Bytes) -> Result<(), ClientError> {
         self.received_bytes += chunk.len() as u64;
-        match self.expected.size {
-            Some(size) if self.received_bytes > size => return Err(self.expected.size_error(size)),
-            Some(_) | None => {}
+        if let Some(size) = self.expected.size.filter(|size| self.received_bytes > *size) {
+            return Err(self.expected.size_error(size));
         }
         if let Some(hasher) = &mut self.hasher {
             hasher.update(chunk);
@@ -97,15 +99,18 @@ impl BlobStream {
         if let Some(report) = &mut self.report {
             report(self.received_bytes);
         }
-        Ok(())
+        if self.expected.size == Some(self.received_bytes) { self.compare() } else { Ok(()) }
     }
 
     fn finish(&mut self) -> Result<(), ClientError> {
-        let Some(hasher) = self.hasher.take() else { return Ok(()) };
         match self.expected.size {
-            Some(size) if self.received_bytes != size => return Err(self.expected.size_error(size)),
-            Some(_) | None => {}
+            Some(size) if self.received_bytes != size => Err(self.expected.size_error(size)),
+            Some(_) | None => self.compare(),
         }
+    }
+
+    fn compare(&mut self) -> Result<(), ClientError> {
+        let Some(hasher) = self.hasher.take() else { return Ok(()) };
         let found = hasher.finish();
         let Expected { place, digest: expected, .. } = &self.expected;
         if found == *expected {
@@ -126,7 +131,7 @@ impl Stream for BlobStream {
     type Item = Result<Bytes, ClientError>;
 
     fn poll_next(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.hasher.is_none() {
+        if self.has_ended {
             return Poll::Ready(None);
         }
         let item = match std::task::ready!(self.chunks.as_mut().poll_next(ctx)) {
@@ -134,9 +139,7 @@ impl Stream for BlobStream {
             Some(Err(error)) => Some(Err(error)),
             None => self.finish().err().map(Err),
         };
-        if matches!(item, Some(Err(_))) {
-            self.hasher = None;
-        }
+        self.has_ended = !matches!(item, Some(Ok(_)));
         Poll::Ready(item)
     }
 }
@@ -176,9 +179,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_last_of_the_wrong_bytes_is_held_back() {
+        let mut stream = streamed(&[b"tamp", b"ered"], b"original", Some(8));
+        assert_eq!(stream.next().await.expect("a chunk").expect("not the last"), "tamp");
+        assert!(matches!(stream.next().await, Some(Err(ClientError::Digest { .. }))));
+        assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test]
     async fn one_byte_more_or_fewer_than_the_descriptor_is_refused() {
-        for size in [1, 3] {
-            let error = streamed(&[b"a", b"b"], b"ab", Some(size)).drain().await;
+        for (named, size) in [(&b"a"[..], 1), (b"ab", 3)] {
+            let error = streamed(&[b"a", b"b"], named, Some(size)).drain().await;
             assert!(matches!(error, Err(ClientError::Size { .. })), "{size}: {error:?}");
         }
     }

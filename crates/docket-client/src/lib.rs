@@ -12,6 +12,8 @@ pub mod layout;
 pub mod reference;
 pub mod registry;
 pub mod source;
+#[cfg(test)]
+mod testing;
 
 pub use auth::{Credentials, Login};
 pub use copy::{Copied, CopyOptions, Destination, Progress, copy};
