@@ -31,8 +31,7 @@ impl Hasher {
     /// The digest of all bytes added.
     pub fn finish(self) -> Digest {
         let hash = self.state.finish();
-        Digest::from_hash(self.algorithm, hash.as_ref())
-            .expect("the library returns the length of its algorithm")
+        Digest::from_hash(self.algorithm, hash.as_ref()).expect("the library returns the length of its algorithm")
     }
 
     /// The algorithm this hash was started with.
@@ -43,9 +42,7 @@ impl Hasher {
 
 impl std::fmt::Debug for Hasher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hasher")
-            .field("algorithm", &self.algorithm)
-            .finish_non_exhaustive()
+        f.debug_struct("Hasher").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 

@@ -75,10 +75,7 @@ impl Digest {
     pub fn sha256(hash: [u8; 32]) -> Self {
         let mut padded = [0; HASH_BYTES_MAX];
         padded[..32].copy_from_slice(&hash);
-        Self {
-            algorithm: Algorithm::Sha256,
-            padded,
-        }
+        Self { algorithm: Algorithm::Sha256, padded }
     }
 
     /// The digest of some bytes.
@@ -124,9 +121,8 @@ impl Digest {
     /// Reads what [`Digest::to_key`] wrote; `None` for anything else.
     pub fn from_key(key: &[u8]) -> Option<Self> {
         let (first, hash) = key.split_first()?;
-        let algorithm = [Algorithm::Sha256, Algorithm::Sha512]
-            .into_iter()
-            .find(|algorithm| algorithm.key_byte() == *first)?;
+        let algorithm =
+            [Algorithm::Sha256, Algorithm::Sha512].into_iter().find(|algorithm| algorithm.key_byte() == *first)?;
         Self::from_hash(algorithm, hash)
     }
 }
@@ -150,18 +146,13 @@ impl FromStr for Digest {
         let (algorithm, encoded) = text.split_once(':').ok_or(DigestError::NoAlgorithm)?;
         let algorithm: Algorithm = algorithm.parse()?;
         if encoded.len() != algorithm.hash_bytes() * 2 {
-            return Err(DigestError::Length {
-                algorithm,
-                expected: algorithm.hash_bytes() * 2,
-                found: encoded.len(),
-            });
+            return Err(DigestError::Length { algorithm, expected: algorithm.hash_bytes() * 2, found: encoded.len() });
         }
         if encoded.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(DigestError::UpperCase);
         }
         let mut padded = [0; HASH_BYTES_MAX];
-        hex::decode_to_slice(encoded, &mut padded[..algorithm.hash_bytes()])
-            .map_err(|_| DigestError::NotHex)?;
+        hex::decode_to_slice(encoded, &mut padded[..algorithm.hash_bytes()]).map_err(|_| DigestError::NotHex)?;
         Ok(Self { algorithm, padded })
     }
 }
@@ -221,10 +212,7 @@ mod tests {
             let digest = Digest::of(algorithm, b"bytes");
             assert_eq!(digest.to_string().parse(), Ok(digest));
             assert_eq!(Digest::from_key(&digest.to_key()), Some(digest));
-            assert_eq!(
-                serde_json::from_value::<Digest>(serde_json::json!(digest)).ok(),
-                Some(digest)
-            );
+            assert_eq!(serde_json::from_value::<Digest>(serde_json::json!(digest)).ok(), Some(digest));
         }
         assert_eq!(Digest::of(Algorithm::Sha256, b"").to_string(), EMPTY);
     }
@@ -233,31 +221,14 @@ mod tests {
     fn each_malformed_digest_has_its_own_error() {
         let parse = |text: &str| text.parse::<Digest>().map_err(|error| error.to_string());
         assert_eq!("e3b0".parse::<Digest>(), Err(DigestError::NoAlgorithm));
-        assert_eq!(
-            "md5:00".parse::<Digest>(),
-            Err(DigestError::UnknownAlgorithm)
-        );
-        assert_eq!(
-            "SHA256:00".parse::<Digest>(),
-            Err(DigestError::UnknownAlgorithm)
-        );
-        assert_eq!(
-            EMPTY.replace("e3b0", "E3B0").parse::<Digest>(),
-            Err(DigestError::UpperCase)
-        );
-        assert_eq!(
-            EMPTY.replace("e3b0", "g3b0").parse::<Digest>(),
-            Err(DigestError::NotHex)
-        );
-        assert_eq!(
-            EMPTY.replace("e3b0", "٣٣").parse::<Digest>(),
-            Err(DigestError::NotHex)
-        );
+        assert_eq!("md5:00".parse::<Digest>(), Err(DigestError::UnknownAlgorithm));
+        assert_eq!("SHA256:00".parse::<Digest>(), Err(DigestError::UnknownAlgorithm));
+        assert_eq!(EMPTY.replace("e3b0", "E3B0").parse::<Digest>(), Err(DigestError::UpperCase));
+        assert_eq!(EMPTY.replace("e3b0", "g3b0").parse::<Digest>(), Err(DigestError::NotHex));
+        assert_eq!(EMPTY.replace("e3b0", "٣٣").parse::<Digest>(), Err(DigestError::NotHex));
         assert!(parse(&EMPTY[..EMPTY.len() - 1]).is_err_and(|message| message.contains("63")));
         assert!(parse(&format!("{EMPTY}0")).is_err_and(|message| message.contains("65")));
-        assert!(
-            parse(&EMPTY.replace("sha256", "sha512")).is_err_and(|message| message.contains("128"))
-        );
+        assert!(parse(&EMPTY.replace("sha256", "sha512")).is_err_and(|message| message.contains("128")));
     }
 
     #[test]

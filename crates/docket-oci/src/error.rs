@@ -88,14 +88,8 @@ pub struct ErrorEntry {
 impl ErrorBody {
     /// A body with one error.
     pub fn new(code: Code, message: impl Into<String>, detail: Option<serde_json::Value>) -> Self {
-        let entry = ErrorEntry {
-            code: code.as_str().to_owned(),
-            message: Some(message.into()),
-            detail,
-        };
-        Self {
-            errors: vec![entry],
-        }
+        let entry = ErrorEntry { code: code.as_str().to_owned(), message: Some(message.into()), detail };
+        Self { errors: vec![entry] }
     }
 
     /// Reads another registry's answer; `None` if it is over [`ERROR_BYTES_MAX`], not of this shape, or names no error.
@@ -122,11 +116,7 @@ mod tests {
 
     #[test]
     fn a_body_reads_back_what_was_written() {
-        let body = ErrorBody::new(
-            Code::NameInvalid,
-            "no",
-            Some(serde_json::json!({"name": "A"})),
-        );
+        let body = ErrorBody::new(Code::NameInvalid, "no", Some(serde_json::json!({"name": "A"})));
         assert_eq!(ErrorBody::parse(&body.to_bytes()), Some(body.clone()));
         assert!(String::from_utf8_lossy(&body.to_bytes()).contains(r#""code":"NAME_INVALID""#));
     }
@@ -134,10 +124,7 @@ mod tests {
     #[test]
     fn foreign_codes_are_kept_and_other_shapes_are_not_errors() {
         let body = ErrorBody::parse(br#"{"errors":[{"code":"TAG_INVALID","detail":null}]}"#);
-        assert_eq!(
-            body.map(|body| body.errors[0].code.clone()).as_deref(),
-            Some("TAG_INVALID")
-        );
+        assert_eq!(body.map(|body| body.errors[0].code.clone()).as_deref(), Some("TAG_INVALID"));
         assert_eq!(ErrorBody::parse(b"<html>"), None);
         assert_eq!(ErrorBody::parse(br#"{"errors":[]}"#), None);
         assert_eq!(ErrorBody::parse(&vec![b' '; ERROR_BYTES_MAX + 1]), None);

@@ -60,20 +60,12 @@ impl Manifest {
     /// manifest's config, else none (distribution-spec, "Listing Referrers").
     pub fn referrer_artifact_type(&self) -> Option<&str> {
         let own = self.artifact_type.as_deref().filter(|own| !own.is_empty());
-        own.or_else(|| {
-            self.config
-                .as_ref()
-                .map(|config| config.media_type.as_str())
-        })
+        own.or_else(|| self.config.as_ref().map(|config| config.media_type.as_str()))
     }
 
     /// The blobs that must be there for the manifest to be complete: config and layers, without foreign layers.
     pub fn required_blobs(&self) -> impl Iterator<Item = &Descriptor> {
-        self.config.iter().chain(
-            self.layers
-                .iter()
-                .filter(|layer| !media::is_foreign_layer(&layer.media_type)),
-        )
+        self.config.iter().chain(self.layers.iter().filter(|layer| !media::is_foreign_layer(&layer.media_type)))
     }
 
     /// The manifests that an index lists; none for an image manifest.

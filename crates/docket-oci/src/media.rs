@@ -13,8 +13,7 @@ pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// The content of [`OCI_EMPTY`].
 pub const OCI_EMPTY_BYTES: &[u8] = b"{}";
 /// The digest of [`OCI_EMPTY_BYTES`].
-pub const OCI_EMPTY_DIGEST: &str =
-    "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+pub const OCI_EMPTY_DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 /// The size of [`OCI_EMPTY_BYTES`].
 pub const OCI_EMPTY_SIZE: u64 = 2;
 /// [`OCI_EMPTY_BYTES`] in base64, as a descriptor's `data`.
@@ -40,8 +39,7 @@ pub const DOCKER_LAYER_FOREIGN: &str = "application/vnd.docker.image.rootfs.fore
 /// A Docker image manifest of the dead schema 1.
 pub const DOCKER_MANIFEST_V1: &str = "application/vnd.docker.distribution.manifest.v1+json";
 /// The same with its embedded signature.
-pub const DOCKER_MANIFEST_V1_SIGNED: &str =
-    "application/vnd.docker.distribution.manifest.v1+prettyjws";
+pub const DOCKER_MANIFEST_V1_SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 
 /// A SCITT statement, transparent once it carries a receipt (RFC 9943).
 pub const SCITT_STATEMENT: &str = "application/scitt-statement+cose";
@@ -56,12 +54,7 @@ pub const ANNOTATION_CREATED: &str = "org.opencontainers.image.created";
 pub const ANNOTATION_TITLE: &str = "org.opencontainers.image.title";
 
 /// All types that a manifest can be pushed and fetched as, best first: what a client lists in `Accept`.
-pub const MANIFESTS: [&str; 4] = [
-    OCI_IMAGE_MANIFEST,
-    OCI_IMAGE_INDEX,
-    DOCKER_MANIFEST,
-    DOCKER_MANIFEST_LIST,
-];
+pub const MANIFESTS: [&str; 4] = [OCI_IMAGE_MANIFEST, OCI_IMAGE_INDEX, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST];
 
 /// Whether content of this type is a manifest of either kind: an image manifest or an index.
 pub fn is_manifest(media_type: &str) -> bool {
@@ -96,10 +89,7 @@ mod tests {
 
     #[test]
     fn the_empty_descriptor_describes_its_bytes() {
-        assert_eq!(
-            Digest::of(Algorithm::Sha256, OCI_EMPTY_BYTES).to_string(),
-            OCI_EMPTY_DIGEST
-        );
+        assert_eq!(Digest::of(Algorithm::Sha256, OCI_EMPTY_BYTES).to_string(), OCI_EMPTY_DIGEST);
         assert_eq!(OCI_EMPTY_BYTES.len() as u64, OCI_EMPTY_SIZE);
     }
 
@@ -108,9 +98,7 @@ mod tests {
         assert!(is_manifest(OCI_IMAGE_INDEX) && is_index(OCI_IMAGE_INDEX));
         assert!(is_manifest(DOCKER_MANIFEST) && !is_index(DOCKER_MANIFEST));
         assert!(!is_manifest(OCI_LAYER_GZIP) && !is_manifest(DOCKER_MANIFEST_V1));
-        assert!(is_foreign_layer(
-            "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
-        ));
+        assert!(is_foreign_layer("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"));
         assert!(is_foreign_layer(DOCKER_LAYER_FOREIGN) && !is_foreign_layer(OCI_LAYER));
         assert_eq!(essence(" a/b ; charset=utf-8"), "a/b");
     }

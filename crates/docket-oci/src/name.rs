@@ -21,10 +21,7 @@ impl RepositoryName {
 
     /// What stands after the last slash.
     pub fn last_segment(&self) -> &str {
-        self.0
-            .rsplit('/')
-            .next()
-            .expect("splitting yields at least one piece")
+        self.0.rsplit('/').next().expect("splitting yields at least one piece")
     }
 }
 
@@ -83,11 +80,8 @@ impl TryFrom<String> for Tag {
             return Err(NameError::TagTooLong { bytes: text.len() });
         }
         let mut bytes = text.bytes();
-        let starts_well = bytes
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if !starts_well || !bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-        {
+        let starts_well = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !starts_well || !bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
             return Err(NameError::Tag);
         }
         Ok(Self(text))
@@ -108,11 +102,7 @@ impl FromStr for Reference {
 
     /// Anything with a colon is a digest or wrong, never a tag.
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if text.contains(':') {
-            Ok(Self::Digest(text.parse()?))
-        } else {
-            Ok(Self::Tag(text.parse()?))
-        }
+        if text.contains(':') { Ok(Self::Digest(text.parse()?)) } else { Ok(Self::Tag(text.parse()?)) }
     }
 }
 
@@ -133,12 +123,7 @@ impl ImageReference {
     /// The same repository, another manifest.
     #[must_use]
     pub fn with_reference(&self, reference: Reference) -> Self {
-        Self {
-            host: self.host.clone(),
-            repository: self.repository.clone(),
-            reference,
-            tag: None,
-        }
+        Self { host: self.host.clone(), repository: self.repository.clone(), reference, tag: None }
     }
 
     /// The tag that was written or implied, wherever it stands.
@@ -170,12 +155,7 @@ impl FromStr for ImageReference {
             Some(digest) => (Reference::Digest(digest), tag),
             None => (Reference::Tag(tag.unwrap_or_else(Tag::latest)), None),
         };
-        Ok(Self {
-            host: host.to_owned(),
-            repository: repository.parse()?,
-            reference,
-            tag,
-        })
+        Ok(Self { host: host.to_owned(), repository: repository.parse()?, reference, tag })
     }
 }
 
@@ -250,9 +230,7 @@ pub enum NameError {
     #[error(transparent)]
     Digest(#[from] DigestError),
     /// A reference does not start with a registry.
-    #[error(
-        "a reference starts with a registry: host/name:tag, where host is localhost or has a dot or a port"
-    )]
+    #[error("a reference starts with a registry: host/name:tag, where host is localhost or has a dot or a port")]
     NoHost,
 }
 
@@ -284,19 +262,12 @@ fn is_host(text: &str) -> bool {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (text, None),
     };
-    let port_is_good = port.is_none_or(|port| {
-        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
-    });
-    let name_is_good = match name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'))
-    {
+    let port_is_good =
+        port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    let name_is_good = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => name.split('.').all(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         }),
     };
     let is_told_from_a_name = name == "localhost" || port.is_some() || name.contains(['.', '[']);

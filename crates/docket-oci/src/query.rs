@@ -26,19 +26,17 @@ impl Query {
     pub fn one(&self, parameter: &'static str) -> Result<Option<&str>, CallError> {
         let mut values = self.all(parameter);
         let first = values.next();
-        if values.next().is_some() {
-            Err(CallError::Repeated { parameter })
-        } else {
-            Ok(first)
-        }
+        if values.next().is_some() { Err(CallError::Repeated { parameter }) } else { Ok(first) }
     }
 
     /// All values of a parameter that may stand several times.
     pub fn all<'a>(&'a self, parameter: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.0
-            .iter()
-            .filter(move |(key, _)| key == parameter)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().filter(move |(key, _)| key == parameter).map(|(_, value)| value.as_str())
+    }
+
+    /// The names of all parameters, in the order they stood: for calls that refuse those they do not know.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
     }
 }
 
@@ -83,6 +81,7 @@ mod tests {
     fn values_are_decoded_and_a_plus_stays() {
         let query = Query::parse("a=b%2Fc&d=x+y&&e&a=2").expect("well formed");
         assert_eq!(query.all("a").collect::<Vec<_>>(), ["b/c", "2"]);
+        assert_eq!(query.names().collect::<Vec<_>>(), ["a", "d", "e", "a"]);
         assert_eq!(query.one("d"), Ok(Some("x+y")));
         assert_eq!(query.one("e"), Ok(Some("")));
         assert_eq!(query.one("f"), Ok(None));
@@ -100,12 +99,7 @@ mod tests {
     fn one_byte_over_the_limit_is_refused() {
         assert!(Query::parse(&"a".repeat(QUERY_BYTES_MAX)).is_ok());
         let long = Query::parse(&"a".repeat(QUERY_BYTES_MAX + 1));
-        assert_eq!(
-            long,
-            Err(CallError::QueryTooLong {
-                bytes: QUERY_BYTES_MAX + 1
-            })
-        );
+        assert_eq!(long, Err(CallError::QueryTooLong { bytes: QUERY_BYTES_MAX + 1 }));
     }
 
     #[test]

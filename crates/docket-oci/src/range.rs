@@ -43,10 +43,7 @@ pub fn parse_range(header: &str, total: u64) -> Ranged {
     if start >= total || start > end_inclusive {
         return Ranged::Unsatisfiable;
     }
-    Ranged::Part {
-        start,
-        end_inclusive: end_inclusive.min(total - 1),
-    }
+    Ranged::Part { start, end_inclusive: end_inclusive.min(total - 1) }
 }
 
 /// Where a chunk belongs in an upload: the `Content-Range` of a PATCH or a closing PUT, `<start>-<end>`, both inclusive
@@ -64,10 +61,7 @@ impl UploadRange {
     pub fn parse(header: &str) -> Option<Self> {
         let (start, end) = header.trim().split_once('-')?;
         let (start, end_inclusive) = (number(start)?, number(end)?);
-        (start <= end_inclusive && end_inclusive <= UPLOAD_OFFSET_MAX).then_some(Self {
-            start,
-            end_inclusive,
-        })
+        (start <= end_inclusive && end_inclusive <= UPLOAD_OFFSET_MAX).then_some(Self { start, end_inclusive })
     }
 
     /// Offset of the chunk's first byte.
@@ -116,11 +110,7 @@ fn saturating_number(text: &str) -> Number {
 
 fn number(text: &str) -> Option<u64> {
     // `u64::from_str` alone would also take a leading plus.
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -128,10 +118,7 @@ mod tests {
     use super::*;
 
     fn part(start: u64, end_inclusive: u64) -> Ranged {
-        Ranged::Part {
-            start,
-            end_inclusive,
-        }
+        Ranged::Part { start, end_inclusive }
     }
 
     #[test]
@@ -140,46 +127,24 @@ mod tests {
         assert_eq!(parse_range("bytes=90-", 100), part(90, 99));
         assert_eq!(parse_range("bytes=-10", 100), part(90, 99));
         assert_eq!(parse_range("bytes=-1000", 100), part(0, 99));
-        assert_eq!(
-            parse_range("bytes=99-18446744073709551616", 100),
-            part(99, 99)
-        );
+        assert_eq!(parse_range("bytes=99-18446744073709551616", 100), part(99, 99));
         assert_eq!(parse_range("Bytes = 0-0", 1), part(0, 0));
     }
 
     #[test]
     fn a_range_without_a_byte_is_unsatisfiable() {
-        for header in [
-            "bytes=100-",
-            "bytes=100-200",
-            "bytes=500-0",
-            "bytes=-0",
-            "bytes=99999999999999999999-",
-        ] {
+        for header in ["bytes=100-", "bytes=100-200", "bytes=500-0", "bytes=-0", "bytes=99999999999999999999-"] {
             assert_eq!(parse_range(header, 100), Ranged::Unsatisfiable, "{header}");
         }
         for header in ["bytes=0-0", "bytes=0-", "bytes=-1"] {
-            assert_eq!(
-                parse_range(header, 0),
-                Ranged::Unsatisfiable,
-                "{header} of nothing"
-            );
+            assert_eq!(parse_range(header, 0), Ranged::Unsatisfiable, "{header} of nothing");
         }
     }
 
     #[test]
     fn what_is_not_understood_is_the_whole() {
-        for header in [
-            "",
-            "bytes",
-            "bytes=",
-            "bytes=-",
-            "bytes=a-b",
-            "bytes=0-1,5-6",
-            "lines=0-1",
-            "bytes=+1-2",
-            "0-1",
-        ] {
+        for header in ["", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=0-1,5-6", "lines=0-1", "bytes=+1-2", "0-1"]
+        {
             assert_eq!(parse_range(header, 100), Ranged::Whole, "{header}");
         }
     }
@@ -187,22 +152,8 @@ mod tests {
     #[test]
     fn an_upload_range_is_two_numbers_in_order() {
         let range = UploadRange::parse("5-99").expect("well formed");
-        assert_eq!(
-            (range.start(), range.end_inclusive(), range.length()),
-            (5, 99, 95)
-        );
-        for lie in [
-            "",
-            "-",
-            "0-",
-            "-5",
-            "5-4",
-            "bytes 0-1",
-            "0-1/2",
-            "+0-1",
-            "0-18446744073709551615",
-            "0--1",
-        ] {
+        assert_eq!((range.start(), range.end_inclusive(), range.length()), (5, 99, 95));
+        for lie in ["", "-", "0-", "-5", "5-4", "bytes 0-1", "0-1/2", "+0-1", "0-18446744073709551615", "0--1"] {
             assert_eq!(UploadRange::parse(lie), None, "{lie}");
         }
         assert!(UploadRange::parse(&format!("0-{UPLOAD_OFFSET_MAX}")).is_some());

@@ -188,9 +188,7 @@ impl Call {
         match self {
             Self::Ping | Self::Discover { repository: None } => Action::Ping,
             Self::Catalog { .. } => Action::Catalog,
-            Self::Discover {
-                repository: Some(_),
-            }
+            Self::Discover { repository: Some(_) }
             | Self::Blob { .. }
             | Self::Manifest { .. }
             | Self::Tags { .. }
@@ -269,10 +267,7 @@ pub enum CallError {
     #[error("the query has a broken percent-encoding")]
     Escape,
     /// The query is over its limit.
-    #[error(
-        "the query has at most {} bytes, this one has {bytes}",
-        crate::query::QUERY_BYTES_MAX
-    )]
+    #[error("the query has at most {} bytes, this one has {bytes}", crate::query::QUERY_BYTES_MAX)]
     QueryTooLong {
         /// How long it is.
         bytes: usize,

@@ -52,10 +52,7 @@ pub fn next_link(path: &str, n: u32, last: &str) -> String {
 
 /// The `Link` header to a next page with the parameters given, for listings that carry a filter along.
 pub fn next_link_with(path: &str, parameters: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> = parameters
-        .iter()
-        .map(|(key, value)| format!("{key}={}", query::escape(value)))
-        .collect();
+    let pairs: Vec<String> = parameters.iter().map(|(key, value)| format!("{key}={}", query::escape(value))).collect();
     format!("<{path}?{}>; rel=\"next\"", pairs.join("&"))
 }
 
@@ -65,13 +62,9 @@ pub fn parse_next_link(header: &str) -> Option<&str> {
     while let Some((_, link)) = rest.split_once('<') {
         let (target, parameters) = link.split_once('>')?;
         let (own, others) = parameters.split_once(',').unwrap_or((parameters, ""));
-        let is_next = own
-            .split(';')
-            .filter_map(|parameter| parameter.split_once('='))
-            .any(|(key, value)| {
-                key.trim().eq_ignore_ascii_case("rel")
-                    && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
-            });
+        let is_next = own.split(';').filter_map(|parameter| parameter.split_once('=')).any(|(key, value)| {
+            key.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
+        });
         if is_next {
             return Some(target);
         }
@@ -96,18 +89,12 @@ mod tests {
     fn a_next_link_is_relative_and_escaped_and_reads_back() {
         let link = next_link("/v2/a/tags/list", 2, "b&c");
         assert_eq!(link, r#"</v2/a/tags/list?n=2&last=b%26c>; rel="next""#);
-        assert_eq!(
-            parse_next_link(&link),
-            Some("/v2/a/tags/list?n=2&last=b%26c")
-        );
+        assert_eq!(parse_next_link(&link), Some("/v2/a/tags/list?n=2&last=b%26c"));
     }
 
     #[test]
     fn only_the_next_relation_is_followed() {
-        assert_eq!(
-            parse_next_link(r#"</a>; rel="prev", </b>; title=x; REL=next"#),
-            Some("/b")
-        );
+        assert_eq!(parse_next_link(r#"</a>; rel="prev", </b>; title=x; REL=next"#), Some("/b"));
         for header in ["", "</a>", r#"</a>; rel="prev""#, "<a", "a; rel=next"] {
             assert_eq!(parse_next_link(header), None, "{header}");
         }
@@ -115,11 +102,7 @@ mod tests {
 
     #[test]
     fn no_tags_are_an_empty_list_and_null_is_read_as_one() {
-        let list: TagList =
-            serde_json::from_str(r#"{"name":"a","tags":null}"#).expect("null is tolerated");
-        assert_eq!(
-            serde_json::to_string(&list).expect("serializes"),
-            r#"{"name":"a","tags":[]}"#
-        );
+        let list: TagList = serde_json::from_str(r#"{"name":"a","tags":null}"#).expect("null is tolerated");
+        assert_eq!(serde_json::to_string(&list).expect("serializes"), r#"{"name":"a","tags":[]}"#);
     }
 }

@@ -19,18 +19,10 @@ pub struct Descriptor {
     #[serde(deserialize_with = "signed_size")]
     pub size: u64,
     /// Other places to fetch it from. Docket never fetches from there.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Free key-value pairs.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// The content itself in base64. A convenience: the digest decides, and Docket never reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,19 +52,12 @@ impl Descriptor {
 
     /// The descriptor of some bytes, by SHA-256.
     pub fn of(media_type: impl Into<String>, bytes: &[u8]) -> Self {
-        Self::new(
-            media_type,
-            Digest::of(Algorithm::Sha256, bytes),
-            bytes.len() as u64,
-        )
+        Self::new(media_type, Digest::of(Algorithm::Sha256, bytes), bytes.len() as u64)
     }
 
     /// The empty configuration of an artifact, with its two bytes embedded (image-spec, "Guidance for an Empty Descriptor").
     pub fn empty() -> Self {
-        Self {
-            data: Some(media::OCI_EMPTY_DATA.to_owned()),
-            ..Self::of(media::OCI_EMPTY, media::OCI_EMPTY_BYTES)
-        }
+        Self { data: Some(media::OCI_EMPTY_DATA.to_owned()), ..Self::of(media::OCI_EMPTY, media::OCI_EMPTY_BYTES) }
     }
 }
 
@@ -86,11 +71,7 @@ pub struct Platform {
     #[serde(default)]
     pub os: String,
     /// The version of the operating system.
-    #[serde(
-        rename = "os.version",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// What the operating system must offer.
     #[serde(

@@ -25,16 +25,9 @@ impl Manifest {
         let keys = top_level_keys(bytes)?;
         let body: Body = serde_json::from_slice(bytes)?;
 
-        let content_type = content_type
-            .map(media::essence)
-            .filter(|named| !named.is_empty());
+        let content_type = content_type.map(media::essence).filter(|named| !named.is_empty());
         let named = body.media_type.as_deref().filter(|named| !named.is_empty());
-        if body.schema_version == Some(1)
-            || [content_type, named]
-                .into_iter()
-                .flatten()
-                .any(media::is_schema_1)
-        {
+        if body.schema_version == Some(1) || [content_type, named].into_iter().flatten().any(media::is_schema_1) {
             return Err(ManifestError::Schema1);
         }
         if body.schema_version != Some(2) {
@@ -52,35 +45,22 @@ impl Manifest {
         };
         let resolved = match (named, content_type) {
             (Some(named), Some(sent)) if named != sent => {
-                return Err(ManifestError::TypeMismatch {
-                    body: named.to_owned(),
-                    request: sent.to_owned(),
-                });
+                return Err(ManifestError::TypeMismatch { body: named.to_owned(), request: sent.to_owned() });
             }
             (Some(named), _) => named,
             (None, Some(sent)) => sent,
             (None, None) => implied.ok_or(ManifestError::NoType)?,
         };
         if !media::is_manifest(resolved) {
-            return Err(ManifestError::UnknownType {
-                media_type: resolved.to_owned(),
-            });
+            return Err(ManifestError::UnknownType { media_type: resolved.to_owned() });
         }
-        let kind = if media::is_index(resolved) {
-            Kind::Index
-        } else {
-            Kind::Image
-        };
+        let kind = if media::is_index(resolved) { Kind::Index } else { Kind::Image };
         match kind {
             Kind::Index if looks_like_image => {
-                return Err(ManifestError::OtherShape {
-                    media_type: resolved.to_owned(),
-                });
+                return Err(ManifestError::OtherShape { media_type: resolved.to_owned() });
             }
             Kind::Image if looks_like_index => {
-                return Err(ManifestError::OtherShape {
-                    media_type: resolved.to_owned(),
-                });
+                return Err(ManifestError::OtherShape { media_type: resolved.to_owned() });
             }
             Kind::Image if body.config.is_none() => return Err(ManifestError::NoConfig),
             Kind::Image | Kind::Index => {}
@@ -134,9 +114,7 @@ pub enum ManifestError {
         key: String,
     },
     /// Both an index and an image (CVE-2021-41190).
-    #[error(
-        "the manifest has both manifests and config or layers, so readers would disagree on what it is"
-    )]
+    #[error("the manifest has both manifests and config or layers, so readers would disagree on what it is")]
     Hybrid,
     /// The dead Docker schema 1.
     #[error("docker manifest schema 1 is not supported, push the image with schema 2 or as OCI")]
@@ -201,16 +179,8 @@ struct Body {
 }
 
 /// The members of `Body` as they are written; a test holds the two together.
-pub(super) const KNOWN_KEYS: [&str; 8] = [
-    "schemaVersion",
-    "mediaType",
-    "artifactType",
-    "config",
-    "layers",
-    "manifests",
-    "subject",
-    "annotations",
-];
+pub(super) const KNOWN_KEYS: [&str; 8] =
+    ["schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations"];
 
 /// Counts brackets outside strings. Malformed JSON is left to the parser that follows.
 fn check_depth(bytes: &[u8]) -> Result<(), ManifestError> {
@@ -240,10 +210,7 @@ fn top_level_keys(bytes: &[u8]) -> Result<BTreeSet<String>, ManifestError> {
         if unique.len() == TOP_LEVEL_KEYS_MAX {
             return Err(ManifestError::TooManyKeys);
         }
-        if KNOWN_KEYS
-            .iter()
-            .any(|known| *known != key && known.eq_ignore_ascii_case(&key))
-        {
+        if KNOWN_KEYS.iter().any(|known| *known != key && known.eq_ignore_ascii_case(&key)) {
             return Err(ManifestError::MiscasedKey { key });
         }
         if let Some(key) = unique.replace(key) {

@@ -31,12 +31,7 @@ pub fn artifact_manifest(
 
 /// The bytes of an image index: a referrers listing, or the `index.json` of a layout.
 pub fn index_bytes(manifests: &[Descriptor], annotations: &BTreeMap<String, String>) -> Vec<u8> {
-    to_json(&Index {
-        schema_version: 2,
-        media_type: media::OCI_IMAGE_INDEX,
-        manifests,
-        annotations,
-    })
+    to_json(&Index { schema_version: 2, media_type: media::OCI_IMAGE_INDEX, manifests, annotations })
 }
 
 // Field order is wire order: these structs fix the bytes, and golden tests hold them.

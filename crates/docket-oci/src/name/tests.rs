@@ -8,20 +8,12 @@ fn is_repository(text: &str) -> bool {
 
 #[test]
 fn repository_names_follow_the_grammar() {
-    for name in [
-        "a",
-        "0",
-        "wabbit/net-monitor",
-        "a.b/c_d/e__f/g---h",
-        "blobs",
-        "tags/list",
-        "manifests/uploads/x",
-    ] {
+    for name in ["a", "0", "wabbit/net-monitor", "a.b/c_d/e__f/g---h", "blobs", "tags/list", "manifests/uploads/x"] {
         assert!(is_repository(name), "{name}");
     }
     let bad = [
-        "", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "A", "a..b", "a___b", "a.-b", "-a", "a-",
-        "_a", "a_", "a b", "a%2fb", "a\\b", "a\0", "ä", "a:b", "a@b", "a\n",
+        "", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "A", "a..b", "a___b", "a.-b", "-a", "a-", "_a", "a_", "a b",
+        "a%2fb", "a\\b", "a\0", "ä", "a:b", "a@b", "a\n",
     ];
     for name in bad {
         assert!(!is_repository(name), "{name:?}");
@@ -32,57 +24,31 @@ fn repository_names_follow_the_grammar() {
 fn one_byte_over_the_name_limit_is_refused() {
     assert!(is_repository(&"a".repeat(NAME_BYTES_MAX)));
     let error = "a".repeat(NAME_BYTES_MAX + 1).parse::<RepositoryName>();
-    assert_eq!(
-        error,
-        Err(NameError::RepositoryTooLong {
-            bytes: NAME_BYTES_MAX + 1
-        })
-    );
+    assert_eq!(error, Err(NameError::RepositoryTooLong { bytes: NAME_BYTES_MAX + 1 }));
 }
 
 #[test]
 fn tags_follow_the_grammar() {
-    for tag in [
-        "latest",
-        "v1.0",
-        "_",
-        "A-b_c.d",
-        "sha256-00",
-        &"a".repeat(TAG_BYTES_MAX),
-    ] {
+    for tag in ["latest", "v1.0", "_", "A-b_c.d", "sha256-00", &"a".repeat(TAG_BYTES_MAX)] {
         assert!(tag.parse::<Tag>().is_ok(), "{tag}");
     }
     for tag in ["", ".a", "-a", "a/b", "a b", "a:b", "a+b", "ä"] {
         assert_eq!(tag.parse::<Tag>(), Err(NameError::Tag), "{tag:?}");
     }
     let long = "a".repeat(TAG_BYTES_MAX + 1);
-    assert_eq!(
-        long.parse::<Tag>(),
-        Err(NameError::TagTooLong {
-            bytes: TAG_BYTES_MAX + 1
-        })
-    );
+    assert_eq!(long.parse::<Tag>(), Err(NameError::TagTooLong { bytes: TAG_BYTES_MAX + 1 }));
 }
 
 #[test]
 fn a_reference_with_a_colon_is_a_digest_or_wrong() {
-    assert!(matches!(
-        format!("sha256:{HEX}").parse(),
-        Ok(Reference::Digest(_))
-    ));
+    assert!(matches!(format!("sha256:{HEX}").parse(), Ok(Reference::Digest(_))));
     assert!(matches!("sha256-x".parse(), Ok(Reference::Tag(_))));
-    assert!(matches!(
-        "sha256:x".parse::<Reference>(),
-        Err(NameError::Digest(DigestError::Length { .. }))
-    ));
+    assert!(matches!("sha256:x".parse::<Reference>(), Err(NameError::Digest(DigestError::Length { .. }))));
 }
 
 #[test]
 fn the_last_segment_is_what_follows_the_last_slash() {
-    let last = |name: &str| {
-        name.parse::<RepositoryName>()
-            .map(|name| name.last_segment().to_owned())
-    };
+    let last = |name: &str| name.parse::<RepositoryName>().map(|name| name.last_segment().to_owned());
     assert_eq!(last("wabbit/net-monitor").as_deref(), Ok("net-monitor"));
     assert_eq!(last("solo").as_deref(), Ok("solo"));
 }
@@ -91,12 +57,7 @@ fn the_last_segment_is_what_follows_the_last_slash() {
 fn image_references_read_back_as_written() {
     let with_digest = format!("localhost:5000/wabbit/net-monitor:v1@sha256:{HEX}");
     let without_tag = format!("[::1]:5000/a@sha256:{HEX}");
-    for text in [
-        "localhost:5000/wabbit/net-monitor:v1",
-        "registry.wabbit.example/a:b",
-        &with_digest,
-        &without_tag,
-    ] {
+    for text in ["localhost:5000/wabbit/net-monitor:v1", "registry.wabbit.example/a:b", &with_digest, &without_tag] {
         let parsed: ImageReference = text.parse().expect(text);
         assert_eq!(parsed.to_string(), text);
     }
@@ -104,9 +65,7 @@ fn image_references_read_back_as_written() {
 
 #[test]
 fn a_digest_wins_over_the_tag_beside_it() {
-    let parsed: ImageReference = format!("localhost/a:v1@sha256:{HEX}")
-        .parse()
-        .expect("well formed");
+    let parsed: ImageReference = format!("localhost/a:v1@sha256:{HEX}").parse().expect("well formed");
     assert!(matches!(parsed.reference, Reference::Digest(_)));
     assert_eq!(parsed.named_tag().map(Tag::as_str), Some("v1"));
 }
@@ -132,19 +91,9 @@ fn a_reference_without_a_registry_is_refused() {
         "[::g]/a",
         "us er:1/a",
     ] {
-        assert_eq!(
-            text.parse::<ImageReference>(),
-            Err(NameError::NoHost),
-            "{text}"
-        );
+        assert_eq!(text.parse::<ImageReference>(), Err(NameError::NoHost), "{text}");
     }
-    assert_eq!(
-        "localhost/A".parse::<ImageReference>(),
-        Err(NameError::Repository)
-    );
-    assert_eq!(
-        "localhost/a:".parse::<ImageReference>(),
-        Err(NameError::Tag)
-    );
+    assert_eq!("localhost/A".parse::<ImageReference>(), Err(NameError::Repository));
+    assert_eq!("localhost/a:".parse::<ImageReference>(), Err(NameError::Tag));
     assert!("localhost/a@sha256:00".parse::<ImageReference>().is_err());
 }

@@ -19,50 +19,31 @@ impl Call {
                 _ => Err(READ_ONLY),
             },
             Place::Catalog => match method {
-                "GET" | "HEAD" => Ok(Self::Catalog {
-                    n: page_size(&query)?,
-                    last: owned(query.one("last")?),
-                }),
+                "GET" | "HEAD" => Ok(Self::Catalog { n: page_size(&query)?, last: owned(query.one("last")?) }),
                 _ => Err(READ_ONLY),
             },
             Place::Discover(name) => match method {
-                "GET" | "HEAD" => Ok(Self::Discover {
-                    repository: name.map(repository).transpose()?,
-                }),
+                "GET" | "HEAD" => Ok(Self::Discover { repository: name.map(repository).transpose()? }),
                 _ => Err(READ_ONLY),
             },
             Place::Blob(name, digest) => {
                 let (repository, digest) = (repository(name)?, parse_digest(digest)?);
                 match method {
-                    "GET" | "HEAD" => Ok(Self::Blob {
-                        repository,
-                        digest,
-                        head: method == "HEAD",
-                    }),
+                    "GET" | "HEAD" => Ok(Self::Blob { repository, digest, head: method == "HEAD" }),
                     "DELETE" => Ok(Self::DeleteBlob { repository, digest }),
-                    _ => Err(CallError::MethodNotAllowed {
-                        allowed: "GET, HEAD, DELETE",
-                    }),
+                    _ => Err(CallError::MethodNotAllowed { allowed: "GET, HEAD, DELETE" }),
                 }
             }
             Place::Uploads(name) => match method {
                 "POST" => start_upload(repository(name)?, &query),
                 _ => Err(CallError::MethodNotAllowed { allowed: "POST" }),
             },
-            Place::Upload(name, session) => {
-                upload(method, repository(name)?, parse_session(session)?, &query)
-            }
-            Place::Manifest(name, reference) => {
-                manifest(method, repository(name)?, reference, &query)
-            }
+            Place::Upload(name, session) => upload(method, repository(name)?, parse_session(session)?, &query),
+            Place::Manifest(name, reference) => manifest(method, repository(name)?, reference, &query),
             Place::Tags(name) => match method {
                 "GET" | "HEAD" => {
                     let (n, last) = (page_size(&query)?, owned(query.one("last")?));
-                    Ok(Self::Tags {
-                        repository: repository(name)?,
-                        n,
-                        last,
-                    })
+                    Ok(Self::Tags { repository: repository(name)?, n, last })
                 }
                 _ => Err(READ_ONLY),
             },
@@ -76,16 +57,11 @@ impl Call {
                 _ => Err(READ_ONLY),
             },
             Place::ScittEntries(name) => match method {
-                "POST" => Ok(Self::ScittRegister {
-                    repository: repository(name)?,
-                }),
+                "POST" => Ok(Self::ScittRegister { repository: repository(name)? }),
                 _ => Err(CallError::MethodNotAllowed { allowed: "POST" }),
             },
             Place::ScittEntry(name, entry) => match method {
-                "GET" | "HEAD" => Ok(Self::ScittEntry {
-                    repository: repository(name)?,
-                    entry: parse_entry(entry)?,
-                }),
+                "GET" | "HEAD" => Ok(Self::ScittEntry { repository: repository(name)?, entry: parse_entry(entry)? }),
                 _ => Err(READ_ONLY),
             },
         }
@@ -101,9 +77,7 @@ pub const SESSION_BYTES_MAX: usize = 64;
 /// The longest artifact type to filter by: two names of at most 127 bytes and a slash (RFC 6838 §4.2).
 pub const FILTER_BYTES_MAX: usize = 255;
 
-const READ_ONLY: CallError = CallError::MethodNotAllowed {
-    allowed: "GET, HEAD",
-};
+const READ_ONLY: CallError = CallError::MethodNotAllowed { allowed: "GET, HEAD" };
 
 /// Where a path points, its parts not yet checked.
 enum Place<'a> {
@@ -127,11 +101,7 @@ impl<'a> Place<'a> {
         }
         let rest = path.strip_prefix("/v2/").ok_or(CallError::UnknownPath)?;
         let plain = rest.strip_suffix("/blobs/uploads/").unwrap_or(rest);
-        if plain.contains('%')
-            || plain
-                .split('/')
-                .any(|segment| matches!(segment, "" | "." | ".."))
-        {
+        if plain.contains('%') || plain.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(CallError::PathNotPlain);
         }
         if rest == "_catalog" {
@@ -146,10 +116,7 @@ impl<'a> Place<'a> {
         if let Some(name) = rest.strip_suffix("/_scitt/ledger/entries") {
             return Ok(Self::ScittEntries(name));
         }
-        if let Some(name) = rest
-            .strip_suffix("/blobs/uploads/")
-            .or_else(|| rest.strip_suffix("/blobs/uploads"))
-        {
+        if let Some(name) = rest.strip_suffix("/blobs/uploads/").or_else(|| rest.strip_suffix("/blobs/uploads")) {
             return Ok(Self::Uploads(name));
         }
         if let Some(name) = rest.strip_suffix("/tags/list") {
@@ -179,52 +146,24 @@ fn start_upload(repository: RepositoryName, query: &Query) -> Result<Call, CallE
         digest: query.one("digest")?.map(parse_digest).transpose()?,
         mount: owned(query.one("mount")?),
         from: owned(query.one("from")?),
-        digest_algorithm: algorithm
-            .map(str::parse::<Algorithm>)
-            .transpose()
-            .map_err(CallError::Digest)?,
+        digest_algorithm: algorithm.map(str::parse::<Algorithm>).transpose().map_err(CallError::Digest)?,
     })
 }
 
-fn upload(
-    method: &str,
-    repository: RepositoryName,
-    session: String,
-    query: &Query,
-) -> Result<Call, CallError> {
+fn upload(method: &str, repository: RepositoryName, session: String, query: &Query) -> Result<Call, CallError> {
     match method {
-        "GET" | "HEAD" => Ok(Call::UploadStatus {
-            repository,
-            session,
-        }),
-        "PATCH" => Ok(Call::UploadPatch {
-            repository,
-            session,
-        }),
+        "GET" | "HEAD" => Ok(Call::UploadStatus { repository, session }),
+        "PATCH" => Ok(Call::UploadPatch { repository, session }),
         "PUT" => {
             let digest = parse_digest(query.one("digest")?.ok_or(CallError::DigestMissing)?)?;
-            Ok(Call::UploadFinish {
-                repository,
-                session,
-                digest,
-            })
+            Ok(Call::UploadFinish { repository, session, digest })
         }
-        "DELETE" => Ok(Call::UploadCancel {
-            repository,
-            session,
-        }),
-        _ => Err(CallError::MethodNotAllowed {
-            allowed: "GET, HEAD, PATCH, PUT, DELETE",
-        }),
+        "DELETE" => Ok(Call::UploadCancel { repository, session }),
+        _ => Err(CallError::MethodNotAllowed { allowed: "GET, HEAD, PATCH, PUT, DELETE" }),
     }
 }
 
-fn manifest(
-    method: &str,
-    repository: RepositoryName,
-    reference: &str,
-    query: &Query,
-) -> Result<Call, CallError> {
+fn manifest(method: &str, repository: RepositoryName, reference: &str, query: &Query) -> Result<Call, CallError> {
     let parsed: Result<Reference, NameError> = reference.parse();
     // A tag outside the grammar cannot exist: to a reader it is absent, to a writer it is wrong.
     let existing = |error| match error {
@@ -234,31 +173,18 @@ fn manifest(
     match method {
         "GET" | "HEAD" => {
             let reference = parsed.map_err(existing)?;
-            Ok(Call::Manifest {
-                repository,
-                reference,
-                head: method == "HEAD",
-            })
+            Ok(Call::Manifest { repository, reference, head: method == "HEAD" })
         }
-        "DELETE" => Ok(Call::DeleteManifest {
-            repository,
-            reference: parsed.map_err(existing)?,
-        }),
+        "DELETE" => Ok(Call::DeleteManifest { repository, reference: parsed.map_err(existing)? }),
         "PUT" => {
             let reference = parsed.map_err(|error| match error {
                 NameError::Digest(error) => CallError::Digest(error),
                 other => CallError::Tag(other),
             })?;
             let tags = further_tags(&reference, query)?;
-            Ok(Call::PutManifest {
-                repository,
-                reference,
-                tags,
-            })
+            Ok(Call::PutManifest { repository, reference, tags })
         }
-        _ => Err(CallError::MethodNotAllowed {
-            allowed: "GET, HEAD, PUT, DELETE",
-        }),
+        _ => Err(CallError::MethodNotAllowed { allowed: "GET, HEAD, PUT, DELETE" }),
     }
 }
 
@@ -285,9 +211,7 @@ fn parse_digest(text: &str) -> Result<Digest, CallError> {
 }
 
 fn parse_session(text: &str) -> Result<String, CallError> {
-    let is_plain = text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if is_plain && (1..=SESSION_BYTES_MAX).contains(&text.len()) {
         Ok(text.to_owned())
     } else {
@@ -296,14 +220,8 @@ fn parse_session(text: &str) -> Result<String, CallError> {
 }
 
 fn parse_entry(text: &str) -> Result<String, CallError> {
-    let is_hex = text
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if is_hex && text.len() == 64 {
-        Ok(text.to_owned())
-    } else {
-        Err(CallError::EntryId)
-    }
+    let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_hex && text.len() == 64 { Ok(text.to_owned()) } else { Err(CallError::EntryId) }
 }
 
 /// `n` as far as it is one: only digits, and however many of them, never more than a page.
@@ -322,20 +240,9 @@ fn filter(query: &Query) -> Result<Option<String>, CallError> {
     let Some(text) = query.one("artifactType")? else {
         return Ok(None);
     };
-    let is_named = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'/')
-    };
-    let is_media_type = text
-        .split_once('/')
-        .is_some_and(|(kind, subtype)| is_named(kind) && is_named(subtype));
-    if is_media_type && text.len() <= FILTER_BYTES_MAX {
-        Ok(Some(text.to_owned()))
-    } else {
-        Err(CallError::Filter)
-    }
+    let is_named = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    let is_media_type = text.split_once('/').is_some_and(|(kind, subtype)| is_named(kind) && is_named(subtype));
+    if is_media_type && text.len() <= FILTER_BYTES_MAX { Ok(Some(text.to_owned())) } else { Err(CallError::Filter) }
 }
 
 fn owned(text: Option<&str>) -> Option<String> {
