@@ -15,7 +15,7 @@ pub const GENESIS_TYPE: &str = "application/vnd.docket.genesis.v0+json";
 pub const ISSUER_TYPE: &str = "application/vnd.docket.issuer.v0+json";
 
 /// An admitted issuer.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct IssuerView {
     /// The operator's name for it.
     pub name: String,

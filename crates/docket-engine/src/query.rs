@@ -99,6 +99,11 @@ impl Instance {
         Ok(ClaimPage { tree_size, claims, next })
     }
 
+    /// Entries in the ledger that may be spoken of.
+    pub fn tree_size(&self) -> u64 {
+        self.ledger.head().size
+    }
+
     async fn claim(&self, row: &docket_store::EntryRow) -> Result<Claim, EngineError> {
         let missing = || EngineError::Unproven(format!("the batch of entry {} is missing", row.index));
         let batch = self.store.batch(row.tree_size).await?.ok_or_else(missing)?;

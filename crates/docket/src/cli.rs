@@ -1,24 +1,24 @@
 //! The command line: what was typed, and who does it. stdout is data, stderr is people.
 
-//mod claim;
-//mod copy;
+mod claim;
+mod copy;
 mod fsck;
 mod init;
 mod issuer;
 mod keys;
 mod operator;
 mod output;
-//mod remote;
+mod remote;
 mod serve;
-//mod show;
-//mod trust;
-//mod verify;
+mod show;
+mod trust;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use output::{Exit, Format};
+pub(crate) use output::Exit;
 
 /// An OCI registry that keeps a docket: who said what about an artifact, provably.
 #[derive(Debug, Parser)]
@@ -40,18 +40,18 @@ enum Command {
     /// Admit issuers to the ledger
     #[command(subcommand)]
     Issuer(issuer::Command),
-    //    /// Choose whom to believe
-    //    #[command(subcommand)]
-    //    Trust(trust::Command),
-    //    /// Say something about an artifact, or ask what was said
-    //    #[command(subcommand)]
-    //    Claim(claim::Command),
-    //    /// Show an artifact with its tags, evidence, claims and receipts
-    //    Show(show::Args),
-    //    /// Copy artifacts between registries, layouts and archives
-    //    Copy(copy::Args),
-    //    /// Check an artifact against what you trust: exit 0 allowed, 1 refused, 2 could not judge
-    //    Verify(verify::Args),
+    /// Choose whom to believe
+    #[command(subcommand)]
+    Trust(trust::Command),
+    /// Say something about an artifact, or ask what was said
+    #[command(subcommand)]
+    Claim(claim::Command),
+    /// Show an artifact with its tags, evidence, claims and receipts
+    Show(show::Args),
+    /// Copy artifacts between registries, layouts and archives
+    Copy(copy::Args),
+    /// Check an artifact against what you trust: exit 0 allowed, 1 refused, 2 could not judge
+    Verify(verify::Args),
     /// Prove everything stored again
     Fsck(fsck::Args),
 }
@@ -79,11 +79,11 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(args).await,
         Command::Keys(command) => keys::run(command),
         Command::Issuer(command) => issuer::run(command).await,
-        //        Command::Trust(command) => trust::run(command).await,
-        //        Command::Claim(command) => claim::run(command).await,
-        //        Command::Show(args) => show::run(args).await,
-        //        Command::Copy(args) => copy::run(args).await,
-        //        Command::Verify(args) => verify::run(args).await,
+        Command::Trust(command) => trust::run(command).await,
+        Command::Claim(command) => claim::run(command).await,
+        Command::Show(args) => show::run(args).await,
+        Command::Copy(args) => copy::run(args).await,
+        Command::Verify(args) => verify::run(args).await,
         Command::Fsck(args) => fsck::run(args).await,
     }
 }

@@ -1,0 +1,346 @@
+//! `docket claim`: say something about an artifact, or ask what was said.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use docket_client::{Registry, Source, Transport};
+use docket_oci::crypto::Hasher;
+use docket_oci::name::RepositoryName;
+use docket_oci::query::escape;
+use docket_oci::{Algorithm, Digest, ErrorBody};
+use docket_proof::cbor::parse_problem_details;
+use docket_proof::key::{Issuer, KeyFile, parse_key_set};
+use docket_proof::receipt::Receipt;
+use docket_proof::statement::{Content, Draft, SignedStatement};
+use docket_proof::subject::Subject;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::output::{Exit, Format, UsageError, data, json, say};
+use crate::cli::remote::{RemoteArgs, gather, registry_only, title};
+use crate::cli::serve::clock;
+use crate::cli::verify::kind;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Sign a claim about an artifact, register it, and place it beside the artifact
+    Add(AddArgs),
+    /// List what was said about an artifact
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AddArgs {
+    /// The artifact: host/name[:tag|@digest]
+    reference: Transport,
+    /// The document: SBOM, VEX, test report, provenance
+    #[arg(long, value_name = "FILE")]
+    evidence: PathBuf,
+    /// Media type of the document; known ones are recognised
+    #[arg(long = "type", value_name = "MEDIA TYPE")]
+    media_type: Option<String>,
+    /// The issuer's private key; `docket keys generate` makes one
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    #[command(flatten)]
+    remote: RemoteArgs,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    /// The artifact: host/name[:tag|@digest], oci:DIR[:NAME] or oci-archive:FILE[:NAME]
+    reference: Transport,
+    #[command(flatten)]
+    remote: RemoteArgs,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Add(args) => add(args).await,
+        Command::List(args) => list(args).await,
+    }
+}
+
+async fn add(args: AddArgs) -> anyhow::Result<Exit> {
+    let image = registry_only(&args.reference)?;
+    let key = read_key(&args.key)?;
+    let (document, size) = hash(&args.evidence)?;
+    let media_type = match &args.media_type {
+        Some(media_type) => media_type.clone(),
+        None => recognise(&args.evidence)?,
+    };
+    let registry = Registry::connect(&image.host, args.remote.options()?).await?;
+    let artifact = registry.manifest(&image.repository, &image.reference).await?;
+    let artifact = artifact.with_context(|| format!("there is no {image}; push it first"))?;
+    let draft = Draft {
+        issuer: key.issuer.clone().unwrap_or_else(|| Issuer::of_key(key.key.public())),
+        subject: Subject::artifact(&image.repository, &artifact.digest),
+        issued_at: Some(clock().now()),
+        content: Content::HashEnvelope { digest: document, media_type: media_type.clone() },
+    };
+    let statement = draft.sign(&key.key)?;
+    // Only the blob goes up before the claim is accepted; the manifests that show it are written with the entry.
+    registry.push_blob_file(&image.repository, &document, &args.evidence).await?;
+    let registered = register(&registry, &image.repository, &statement).await?;
+    let title = format!("{}@{}", image.repository, artifact.digest);
+    match args.output {
+        Format::Json => json(&serde_json::json!({
+            "artifact": artifact.digest, "evidence": document, "type": media_type, "size": size,
+            "issuer": draft.issuer.as_str(), "entry": registered.entry, "index": registered.index,
+            "tree_size": registered.tree_size, "service": registered.service, "location": registered.location,
+        }))?,
+        Format::Text => {
+            data(&format!("claimed  {title}"));
+            data(&format!(
+                "  {}  {media_type}  by {}  entry {}  #{} of {}  receipt from {}",
+                kind(&media_type),
+                draft.issuer,
+                registered.entry,
+                registered.index,
+                registered.tree_size,
+                registered.service
+            ));
+        }
+    }
+    Ok(Exit::Allowed)
+}
+
+/// What came back for a statement.
+struct Registered {
+    entry: String,
+    index: u64,
+    tree_size: u64,
+    service: String,
+    location: String,
+}
+
+/// Registers a statement in a repository and checks that the receipt is for it, with the keys that the service names.
+/// That is no trust, which `verify` needs a pinned key for; it shows a broken service before anyone relies on it.
+async fn register(registry: &Registry, repository: &RepositoryName, statement: &[u8]) -> anyhow::Result<Registered> {
+    let path = format!("/v2/{repository}/_scitt/ledger/entries");
+    let reply = registry.post(&path, "application/cose", "application/cose", statement.to_vec().into()).await?;
+    if reply.status != 201 {
+        if let Some((problem, detail)) = parse_problem_details(&reply.body) {
+            anyhow::bail!("the claim was refused ({problem}): {detail}");
+        }
+        let message = ErrorBody::parse(&reply.body).and_then(|body| body.errors.into_iter().next()?.message);
+        match message {
+            Some(message) => anyhow::bail!("{} refused the claim ({}): {message}", registry.host(), reply.status),
+            None => anyhow::bail!(
+                "{} takes no claims (status {}): it is no Docket registry, or its claims are switched off",
+                registry.host(),
+                reply.status
+            ),
+        }
+    }
+    let receipt = Receipt::decode(&reply.body).context("the service's receipt is not understood")?;
+    let signed = SignedStatement::decode(statement)?;
+    let keys = registry.get("/.well-known/scitt-keys", "application/cbor").await?;
+    let keys = parse_key_set(&keys.body).context("the service's keys are not understood")?;
+    let key = keys.into_iter().filter_map(Result::ok).find(|key| key.thumbprint() == receipt.kid());
+    let key = key.context("the receipt is signed with a key that the service does not name")?;
+    receipt.verify(signed.entry(), &key).context("the service's receipt does not prove the claim")?;
+    Ok(Registered {
+        entry: signed.entry_id().to_string(),
+        index: receipt.index(),
+        tree_size: receipt.tree_size(),
+        service: receipt.issuer().to_string(),
+        location: reply.location.unwrap_or_default(),
+    })
+}
+
+fn read_key(path: &Path) -> anyhow::Result<KeyFile> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the key {}", path.display()))?;
+    KeyFile::parse(&text).with_context(|| format!("{} is no private key of an issuer", path.display()))
+}
+
+fn hash(path: &Path) -> anyhow::Result<(Digest, u64)> {
+    let failed = || format!("cannot read the document {}", path.display());
+    let mut file = std::fs::File::open(path).with_context(failed)?;
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut buffer = vec![0; 256 * 1024];
+    let mut size = 0;
+    loop {
+        let length = file.read(&mut buffer).with_context(failed)?;
+        if length == 0 {
+            return Ok((hasher.finish(), size));
+        }
+        hasher.update(&buffer[..length]);
+        size += length as u64;
+    }
+}
+
+/// The media type of a document, from what it says of itself.
+fn recognise(path: &Path) -> anyhow::Result<String> {
+    let unknown = || {
+        UsageError(format!(
+            "{} is of no type that is recognised (CycloneDX, SPDX, OpenVEX, SARIF, in-toto as JSON); say it with --type, \
+             such as --type application/vnd.cyclonedx+xml",
+            path.display()
+        ))
+    };
+    let file = std::fs::File::open(path).with_context(|| format!("cannot read the document {}", path.display()))?;
+    let mut text = Vec::new();
+    file.take(RECOGNISED_BYTES_MAX).read_to_end(&mut text)?;
+    let document: Document = serde_json::from_slice(&text).map_err(|_| unknown())?;
+    let context = document.context.as_ref().and_then(|context| context.as_str()).unwrap_or_default();
+    let statement = document.statement_type.as_deref().unwrap_or_default();
+    let media_type = if document.bom_format.as_deref() == Some("CycloneDX") {
+        "application/vnd.cyclonedx+json"
+    } else if document.spdx_version.is_some() || context.starts_with("https://spdx.org/rdf/") {
+        "application/spdx+json"
+    } else if context.starts_with("https://openvex.dev/ns") {
+        "application/vnd.openvex+json"
+    } else if document.schema.as_deref().unwrap_or_default().contains("sarif") || document.runs.is_some() {
+        "application/sarif+json"
+    } else if statement.starts_with("https://in-toto.io/Statement/") {
+        "application/vnd.in-toto+json"
+    } else {
+        return Err(unknown().into());
+    };
+    Ok(media_type.to_owned())
+}
+
+/// Fields by which documents say what they are.
+#[derive(Deserialize)]
+struct Document {
+    #[serde(rename = "bomFormat")]
+    bom_format: Option<String>,
+    #[serde(rename = "spdxVersion")]
+    spdx_version: Option<String>,
+    #[serde(rename = "@context")]
+    context: Option<serde_json::Value>,
+    #[serde(rename = "$schema")]
+    schema: Option<String>,
+    runs: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "_type")]
+    statement_type: Option<String>,
+}
+
+/// A claim as a list shows it.
+#[derive(Debug, Serialize, Deserialize)]
+struct ListedClaim {
+    entry: String,
+    #[serde(default)]
+    index: Option<u64>,
+    issuer: String,
+    #[serde(rename = "type")]
+    claim_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evidence: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    logged_at: Option<i64>,
+    /// Services whose receipts stand with the claim; `docket verify` checks them.
+    #[serde(default)]
+    receipts: Vec<String>,
+}
+
+/// What a list says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Listed {
+    /// The list is complete for the ledger of this size; absent for what was found in a layout or another registry.
+    #[serde(default)]
+    tree_size: Option<u64>,
+    claims: Vec<ListedClaim>,
+    #[serde(default, skip_serializing)]
+    next: Option<String>,
+}
+
+async fn list(args: ListArgs) -> anyhow::Result<Exit> {
+    let opened = args.remote.open(&args.reference).await?;
+    let (collected, material) = gather(&opened).await?;
+    let digest = collected.artifact.digest;
+    let mut listed = match &opened.source {
+        Source::Registry { registry, .. } => from_ledger(registry, &digest).await?,
+        Source::Layout(_) => None,
+    }
+    .unwrap_or(Listed { tree_size: None, claims: Vec::new(), next: None });
+    for found in material.claims.iter().filter_map(|claim| claim.statement.as_ref()) {
+        let Ok(statement) = SignedStatement::decode(&found.bytes) else { continue };
+        if statement.subject().digest() != Some(digest) {
+            continue;
+        }
+        let entry = statement.entry_id().to_string();
+        let receipts: Vec<_> = statement.receipts().iter().filter_map(|bytes| Receipt::decode(bytes).ok()).collect();
+        let services = receipts.iter().map(|receipt| receipt.issuer().to_string()).collect();
+        if let Some(known) = listed.claims.iter_mut().find(|claim| claim.entry == entry) {
+            known.receipts = services;
+            continue;
+        }
+        listed.claims.push(ListedClaim {
+            entry,
+            index: receipts.first().map(Receipt::index),
+            issuer: statement.issuer().to_string(),
+            claim_type: statement.claim_type().to_owned(),
+            evidence: match statement.content() {
+                Content::HashEnvelope { digest, .. } => Some(*digest),
+                Content::Payload { .. } => None,
+            },
+            logged_at: receipts.first().map(Receipt::signed_at),
+            receipts: services,
+        });
+    }
+    listed.claims.sort_by_key(|claim| claim.index);
+    match args.output {
+        Format::Json => json(&listed)?,
+        Format::Text => print(&title(&opened, &digest), &listed),
+    }
+    Ok(Exit::Allowed)
+}
+
+/// The registry's own answer, complete by its ledger; `None` if it is no Docket registry.
+async fn from_ledger(registry: &Registry, artifact: &Digest) -> anyhow::Result<Option<Listed>> {
+    let mut path = format!("/api/v1/claims?artifact={artifact}&limit=1000");
+    let mut all: Option<Listed> = None;
+    for _ in 0..PAGES_MAX {
+        let reply = registry.get(&path, "application/json").await?;
+        if reply.status == 404 && all.is_none() {
+            return Ok(None);
+        }
+        anyhow::ensure!(reply.status == 200, "{} answered {} to the query for claims", registry.host(), reply.status);
+        let page: Listed = serde_json::from_slice(&reply.body).context("the registry's answer is not understood")?;
+        let next = page.next.clone();
+        match &mut all {
+            None => all = Some(page),
+            Some(all) => all.claims.extend(page.claims),
+        }
+        let Some(next) = next else { return Ok(all) };
+        path = format!("/api/v1/claims?artifact={artifact}&limit=1000&cursor={}", escape(&next));
+    }
+    anyhow::bail!("there are more than {} claims about {artifact}; ask /api/v1/claims with filters", PAGES_MAX * 1000)
+}
+
+fn print(title: &str, listed: &Listed) {
+    data(title);
+    for claim in &listed.claims {
+        let index = claim.index.map_or_else(|| "?".to_owned(), |index| index.to_string());
+        let receipts = match claim.receipts.as_slice() {
+            [] => "not placed here".to_owned(),
+            services => format!("receipt from {}", services.join(", ")),
+        };
+        data(&format!(
+            "  {}  {}  by {}  entry {}  #{index}  {receipts}",
+            kind(&claim.claim_type),
+            claim.claim_type,
+            claim.issuer,
+            claim.entry
+        ));
+    }
+    if listed.claims.is_empty() {
+        data("  nothing was claimed");
+    }
+    match listed.tree_size {
+        Some(size) => say(&format!("complete for the ledger of {size} entries; `docket verify` checks the receipts")),
+        None => say("as found beside the artifact; only its registry's ledger knows whether that is all"),
+    }
+}
+
+/// Bytes of a document that are read to recognise its type.
+const RECOGNISED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Pages of claims that are read.
+const PAGES_MAX: usize = 100;

@@ -1,0 +1,86 @@
+//! `docket trust`: a consumer chooses whom to believe.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use docket_client::{ClientError, Registry};
+use docket_proof::key::{PublicKey, PublicKeyFile, Thumbprint, parse_key_set};
+use docket_proof::trust::{Trust, TrustedIssuer, TrustedService};
+
+use crate::cli::output::{Exit, UsageError, data, say};
+use crate::cli::remote::RemoteArgs;
+use crate::http::ServiceView;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Ask a service for its keys, compare them with a fingerprint you got another way, and print a trust.toml
+    Pin(PinArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PinArgs {
+    /// The service, such as http://localhost:5000 or registry.example.com
+    url: String,
+    /// Thumbprint of a receipt key, as the service's operator tells it (`docket init` prints it)
+    #[arg(long, value_name = "HEX")]
+    fingerprint: String,
+    /// Believe only these issuers, and check their own signatures too: public key files with an issuer line; repeatable
+    #[arg(long, value_name = "FILE")]
+    issuer: Vec<PathBuf>,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
+    let Command::Pin(args) = command;
+    let wanted: Thumbprint = args.fingerprint.parse().map_err(|_| {
+        UsageError(format!("{:?} is no fingerprint; it has 64 lower-case hex digits", args.fingerprint))
+    })?;
+    let issuers = args.issuer.iter().map(issuer).collect::<anyhow::Result<Vec<_>>>()?;
+    let host = args.url.trim_end_matches('/');
+    let host = host.strip_prefix("http://").or_else(|| host.strip_prefix("https://")).unwrap_or(host);
+    let registry = Registry::connect(host, args.remote.options()?).await?;
+    let service: ServiceView = serde_json::from_slice(&get(&registry, "/api/v1/service", "application/json").await?)
+        .with_context(|| format!("{host} is no Docket service"))?;
+    let keys = parse_key_set(&get(&registry, "/.well-known/scitt-keys", "application/cbor").await?)
+        .with_context(|| format!("the keys of {host} are not understood"))?;
+    let keys: Vec<PublicKey> = keys.into_iter().filter_map(Result::ok).collect();
+    let Some(pinned) = keys.iter().find(|key| key.thumbprint() == wanted) else {
+        let found: Vec<_> = keys.iter().map(|key| key.thumbprint().to_string()).collect();
+        anyhow::bail!(
+            "{host} has no key with fingerprint {wanted}; it has {}. Ask its operator which is right: either the \
+             fingerprint is mistyped, or somebody stands between you and the service",
+            found.join(", ")
+        );
+    };
+    let service = TrustedService {
+        issuer: service.issuer.parse().context("the service's identity is no URI")?,
+        url: Some(registry.base_url().as_str().trim_end_matches('/').to_owned()),
+        // Only the key that was compared; others of the service are to be pinned on their own.
+        keys: vec![pinned.clone()],
+    };
+    say(&format!("pinned {} by key {wanted}", service.issuer));
+    data(Trust::new(vec![service], issuers)?.to_text().trim_end());
+    Ok(Exit::Allowed)
+}
+
+fn issuer(path: &PathBuf) -> anyhow::Result<TrustedIssuer> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = PublicKeyFile::parse(&text).with_context(|| format!("{} is no public key", path.display()))?;
+    let issuer = file.issuer.ok_or_else(|| {
+        UsageError(format!("{} does not say whose key it is; add a line `issuer: URI` at its top", path.display()))
+    })?;
+    Ok(TrustedIssuer { issuer, keys: vec![file.key] })
+}
+
+async fn get(registry: &Registry, path: &str, accept: &str) -> Result<Vec<u8>, ClientError> {
+    let reply = registry.get(path, accept).await?;
+    if reply.status == 200 {
+        return Ok(reply.body.to_vec());
+    }
+    Err(ClientError::Protocol {
+        host: registry.host().to_owned(),
+        action: format!("read {path}"),
+        problem: "it has no such resource, so it is no Docket service",
+    })
+}

@@ -1,0 +1,136 @@
+//! `docket verify`: is this artifact to be used, by what is claimed about it and whom you trust.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use docket_client::Transport;
+use docket_judge::verify::{ClaimVerdict, Evidence, Reason, Verdict, judge};
+use docket_oci::Reference;
+use docket_proof::trust::Trust;
+
+use crate::cli::output::{Exit, Format, data, json, say};
+use crate::cli::remote::{GatherError, RemoteArgs, gather, title};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// host/name[:tag|@digest], oci:DIR[:NAME] or oci-archive:FILE[:NAME]
+    reference: Transport,
+    /// Whom you believe; `docket trust pin` writes it
+    #[arg(long, value_name = "FILE")]
+    trust: PathBuf,
+    #[command(flatten)]
+    remote: RemoteArgs,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
+    let text = match std::fs::read_to_string(&args.trust) {
+        Ok(text) => text,
+        Err(failure) => return Ok(could_not(&format!("cannot read {}: {failure}", args.trust.display()))),
+    };
+    let trust = match Trust::parse(&text).with_context(|| format!("{} is not usable", args.trust.display())) {
+        Ok(trust) => trust,
+        Err(failure) => return Ok(could_not(&format!("{failure:#}"))),
+    };
+    let opened = match args.remote.open(&args.reference).await {
+        Ok(opened) => opened,
+        Err(failure) => return Ok(could_not(&format!("{failure:#}"))),
+    };
+    match gather(&opened).await {
+        Ok((_, material)) => {
+            let verdict = judge(&material, &trust);
+            report(&args, &title(&opened, verdict.artifact()), &verdict)
+        }
+        Err(failure @ GatherError::Tampered { .. }) => {
+            let message = failure.to_string();
+            let Reference::Digest(artifact) = opened.reference else {
+                data(&format!("refused  {}\n  {message}", args.reference));
+                return Ok(Exit::Refused);
+            };
+            let verdict = Verdict::Deny { artifact, reason: Reason::NotTrusted, message, claims: Vec::new() };
+            report(&args, &title(&opened, &artifact), &verdict)
+        }
+        Err(failure) => Ok(could_not(&format!("{:#}", anyhow::Error::new(failure)))),
+    }
+}
+
+fn could_not(why: &str) -> Exit {
+    say(&format!("docket: could not judge: {why}"));
+    Exit::CouldNotJudge
+}
+
+fn report(args: &Args, title: &str, verdict: &Verdict) -> anyhow::Result<Exit> {
+    let exit = match verdict {
+        Verdict::Allow { .. } => Exit::Allowed,
+        Verdict::Deny { reason: Reason::CouldNotCheck, .. } => Exit::CouldNotJudge,
+        Verdict::Deny { reason: Reason::Unsigned | Reason::NotTrusted, .. } => Exit::Refused,
+    };
+    if args.output == Format::Json {
+        json(verdict)?;
+        return Ok(exit);
+    }
+    match verdict {
+        Verdict::Allow { .. } => data(&format!("allowed  {title}")),
+        Verdict::Deny { reason, message, .. } => {
+            let reason = match reason {
+                Reason::Unsigned => "unsigned",
+                Reason::NotTrusted => "not trusted",
+                Reason::CouldNotCheck => "could not check",
+            };
+            data(&format!("refused  {title}\n  {reason}: {message}"));
+        }
+    }
+    lines(verdict.claims()).iter().for_each(|line| data(line));
+    Ok(exit)
+}
+
+/// One line per claim, in columns.
+fn lines(claims: &[ClaimVerdict]) -> Vec<String> {
+    let text = |value: Option<String>| value.unwrap_or_else(|| "?".to_owned());
+    let cells: Vec<[String; 4]> = claims
+        .iter()
+        .map(|claim| {
+            let claim_type = text(claim.claim_type.clone());
+            let number = |value: Option<u64>| text(value.map(|value| value.to_string()));
+            let entry = claim.entry_id.map(|id| id.to_string().chars().take(ENTRY_SHOWN).collect::<String>());
+            [
+                kind(&claim_type).to_owned(),
+                claim_type,
+                format!("by {}", text(claim.issuer.as_ref().map(ToString::to_string))),
+                format!("entry {}…  #{} of {}", text(entry), number(claim.index), number(claim.tree_size)),
+            ]
+        })
+        .collect();
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (kinds, types, issuers, entries) = (width(0), width(1), width(2), width(3));
+    let line = |(claim, [kind, claim_type, issuer, entry]): (&ClaimVerdict, &[String; 4])| {
+        let outcome = match (&claim.problem, &claim.service, claim.evidence) {
+            (Some(problem), _, _) => format!("NOT BELIEVED: {problem}"),
+            (None, Some(service), Some(Evidence::Absent { .. })) => format!("receipt ok ({service})  evidence: absent"),
+            (None, Some(service), _) => format!("receipt ok ({service})"),
+            (None, None, _) => "receipt ok".to_owned(),
+        };
+        format!("  {kind:kinds$}  {claim_type:types$}  {issuer:issuers$}  {entry:entries$}  {outcome}")
+    };
+    claims.iter().zip(&cells).map(line).collect()
+}
+
+/// What people call documents of a media type.
+pub(crate) fn kind(claim_type: &str) -> &'static str {
+    let known = |needles: &[&str]| needles.iter().any(|needle| claim_type.contains(needle));
+    if known(&["openvex", "csaf", "vex+json"]) {
+        "vex"
+    } else if known(&["cyclonedx", "spdx"]) {
+        "sbom"
+    } else if known(&["sarif"]) {
+        "scan"
+    } else if known(&["in-toto", "slsa"]) {
+        "provenance"
+    } else {
+        "claim"
+    }
+}
+
+/// Hex digits of an entry id that a line shows.
+const ENTRY_SHOWN: usize = 12;
