@@ -20,6 +20,7 @@ use docket_proof::key::{Issuer, SigningKey};
 use docket_proof::merkle::{Frontier, Hash};
 use docket_proof::receipt::BatchSeal;
 use docket_store::{GuardPoint, HeadGuard, Store};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::crash::CrashPoint;
@@ -77,6 +78,8 @@ pub(crate) struct Shared {
     tiles: tiles::Tiles,
     /// Written by the sequencer alone, after the guard has moved.
     state: RwLock<State>,
+    /// Size of the newest guarded tree, for those who wait for it.
+    guarded: watch::Sender<u64>,
 }
 
 #[derive(Debug)]

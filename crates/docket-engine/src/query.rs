@@ -2,7 +2,7 @@
 
 use docket_oci::digest::Digest;
 use docket_proof::statement::{Content, EntryId, SignedStatement};
-use docket_store::ClaimFilter;
+use docket_store::{ClaimFilter, EntryRow, PlacementRow};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
@@ -92,47 +92,52 @@ impl Instance {
         let mut rows = self.store.claims(&filter, query.from, tree_size, limit + 1).await?;
         let next = rows.get(limit).map(|row| row.index);
         rows.truncate(limit);
-        let mut claims = Vec::with_capacity(rows.len());
-        for row in &rows {
-            claims.push(self.claim(row).await?);
-        }
-        Ok(ClaimPage { tree_size, claims, next })
+        let indexes: Vec<_> = rows.iter().map(|row| row.index).collect();
+        let mut sizes: Vec<_> = rows.iter().map(|row| row.tree_size).collect();
+        sizes.dedup();
+        let (placements, times) = (self.store.placements(&indexes).await?, self.store.batch_times(&sizes).await?);
+        let claim = |row: &EntryRow| {
+            let missing = || EngineError::Unproven(format!("the batch of entry {} is missing", row.index));
+            let logged_at = *times.get(&row.tree_size).ok_or_else(missing)?;
+            claim(row, logged_at, placements.iter().filter(|placement| placement.index == row.index))
+        };
+        Ok(ClaimPage { tree_size, claims: rows.iter().map(claim).collect::<Result<_, _>>()?, next })
     }
 
     /// Entries in the ledger that may be spoken of.
     pub fn tree_size(&self) -> u64 {
         self.ledger.head().size
     }
+}
 
-    async fn claim(&self, row: &docket_store::EntryRow) -> Result<Claim, EngineError> {
-        let missing = || EngineError::Unproven(format!("the batch of entry {} is missing", row.index));
-        let batch = self.store.batch(row.tree_size).await?.ok_or_else(missing)?;
-        let statement = SignedStatement::decode(&row.bytes)?;
-        let placements = self.store.placements(row.index).await?;
-        Ok(Claim {
-            entry: EntryId::from_bytes(row.entry_id).to_string(),
-            index: row.index,
-            issuer: statement.issuer().to_string(),
-            subject: statement.subject().as_str().to_owned(),
-            artifact: statement.subject().digest(),
-            claim_type: statement.claim_type().to_owned(),
-            evidence: match statement.content() {
-                Content::HashEnvelope { digest, .. } => Some(*digest),
-                Content::Payload { .. } => None,
-            },
-            issued_at: statement.issued_at(),
-            logged_at: batch.logged_at,
-            decided_by: row.decided_by,
-            placements: placements
-                .into_iter()
-                .map(|placement| ClaimPlacement {
-                    repository: placement.repository.to_string(),
-                    statement: placement.statement,
-                    evidence: placement.evidence,
-                })
-                .collect(),
-        })
-    }
+fn claim<'a>(
+    row: &EntryRow,
+    logged_at: i64,
+    placements: impl Iterator<Item = &'a PlacementRow>,
+) -> Result<Claim, EngineError> {
+    let statement = SignedStatement::decode(&row.bytes)?;
+    Ok(Claim {
+        entry: EntryId::from_bytes(row.entry_id).to_string(),
+        index: row.index,
+        issuer: statement.issuer().to_string(),
+        subject: statement.subject().as_str().to_owned(),
+        artifact: statement.subject().digest(),
+        claim_type: statement.claim_type().to_owned(),
+        evidence: match statement.content() {
+            Content::HashEnvelope { digest, .. } => Some(*digest),
+            Content::Payload { .. } => None,
+        },
+        issued_at: statement.issued_at(),
+        logged_at,
+        decided_by: row.decided_by,
+        placements: placements
+            .map(|placement| ClaimPlacement {
+                repository: placement.repository.to_string(),
+                statement: placement.statement,
+                evidence: placement.evidence,
+            })
+            .collect(),
+    })
 }
 
 /// Claims in one answer.

@@ -1,5 +1,7 @@
 //! Reads: what stands in repositories and in the ledger. Every answer is one committed state.
 
+use std::collections::HashMap;
+
 use docket_oci::digest::Digest;
 use docket_oci::name::{Reference, RepositoryName, Tag};
 use sqlx::sqlite::SqliteRow;
@@ -159,6 +161,15 @@ impl Store {
         row.map(|row| batch_row(&row)).transpose()
     }
 
+    /// When the batches that end at these sizes were logged, Unix seconds.
+    pub async fn batch_times(&self, tree_sizes: &[u64]) -> Result<HashMap<u64, i64>, StoreError> {
+        let failed = || StoreError::database("read batches");
+        let mut connection = self.readers.acquire().await.map_err(failed())?;
+        let keys: Vec<_> = tree_sizes.iter().map(|size| vec![Value::from(*size)]).collect();
+        let rows = BATCH_TIMES.run(&mut connection, &keys).await.map_err(failed())?;
+        rows.iter().map(|row| Ok((number(row, 0)?, column(row, 1)?))).collect()
+    }
+
     /// Batches that end after `after`, oldest first, at most `limit`.
     pub async fn batches(&self, after: u64, limit: usize) -> Result<Vec<BatchRow>, StoreError> {
         const TEXT: &str = "SELECT tree_size, root, logged_at, protected, signature FROM batch \
@@ -248,12 +259,12 @@ impl Store {
         rows.iter().map(entry_row).collect()
     }
 
-    /// Where entries stand.
-    pub async fn placements(&self, index: u64) -> Result<Vec<PlacementRow>, StoreError> {
-        const TEXT: &str = "SELECT p.idx, r.name, s.value, e.value FROM placement p JOIN repo r ON r.id = p.repo_id \
-            JOIN digest s ON s.id = p.statement_id LEFT JOIN digest e ON e.id = p.evidence_id \
-            WHERE p.idx = $1 ORDER BY r.name";
-        let rows = fetch_all(&self.readers, TEXT, &[index.into()]).await;
+    /// Where entries stand, in no order.
+    pub async fn placements(&self, indexes: &[u64]) -> Result<Vec<PlacementRow>, StoreError> {
+        let failed = || StoreError::database("read placements");
+        let mut connection = self.readers.acquire().await.map_err(failed())?;
+        let keys: Vec<_> = indexes.iter().map(|index| vec![Value::from(*index)]).collect();
+        let rows = PLACEMENTS.run(&mut connection, &keys).await.map_err(failed())?;
         let row = |row: &SqliteRow| {
             Ok(PlacementRow {
                 index: number(row, 0)?,
@@ -262,7 +273,11 @@ impl Store {
                 evidence: column::<Option<&[u8]>>(row, 3)?.map(digest_from).transpose()?,
             })
         };
-        rows.map_err(StoreError::database("read placements"))?.iter().map(row).collect()
+        // A look-up may find a row once more for the key that filled its gap.
+        let mut placements = rows.iter().map(row).collect::<Result<Vec<_>, StoreError>>()?;
+        placements.sort_by(|a, b| (a.index, a.repository.as_str()).cmp(&(b.index, b.repository.as_str())));
+        placements.dedup();
+        Ok(placements)
     }
 
     /// Everyone the ledger admits.
@@ -340,5 +355,14 @@ pub(crate) fn parsed<T, E>(value: Result<T, E>, what: &str) -> Result<T, StoreEr
     value.map_err(|_| StoreError::damaged(format!("{what} outside the grammar")))
 }
 
+static PLACEMENTS: Lookup = Lookup::new(
+    &["idx"],
+    "SELECT p.idx, r.name, s.value, e.value FROM want CROSS JOIN placement p JOIN repo r ON r.id = p.repo_id \
+     JOIN digest s ON s.id = p.statement_id LEFT JOIN digest e ON e.id = p.evidence_id WHERE p.idx = want.idx",
+);
+static BATCH_TIMES: Lookup = Lookup::new(
+    &["tree_size"],
+    "SELECT b.tree_size, b.logged_at FROM want CROSS JOIN batch b WHERE b.tree_size = want.tree_size",
+);
 static KNOWN: Lookup =
     Lookup::new(&["entry_id"], "SELECT e.entry_id FROM want CROSS JOIN entry e WHERE e.entry_id = want.entry_id");

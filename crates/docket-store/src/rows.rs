@@ -151,9 +151,14 @@ pub(crate) const KIND_RECEIPT: i64 = 3;
 static REPO: Insert = Insert::new("repo", &["id", "name"], "");
 static DIGEST: Insert = Insert::new("digest", &["id", "value"], "");
 static TERM: Insert = Insert::new("term", &["id", "value"], "");
-// Content is named by its digest, so a row that stands already has the same bytes.
-static BLOB: Insert =
-    Insert::new("blob", &["digest_id", "size", "kind", "entry_idx", "body"], "ON CONFLICT (digest_id) DO NOTHING");
+// Content is named by its digest, so a row that stands already has the same bytes. Only a manifest above the inline size
+// that was pushed as a blob before moves from its file into the row, for manifests are read from rows.
+static BLOB: Insert = Insert::new(
+    "blob",
+    &["digest_id", "size", "kind", "entry_idx", "body"],
+    "ON CONFLICT (digest_id) DO UPDATE SET kind = excluded.kind, body = excluded.body \
+     WHERE blob.kind = 1 AND excluded.kind = 0",
+);
 static LINK: Insert =
     Insert::new("blob_link", &["repo_id", "digest_id"], "ON CONFLICT (repo_id, digest_id) DO NOTHING");
 static MANIFEST: Insert = Insert::new(
@@ -180,7 +185,7 @@ static ENTRY: Insert = Insert::new(
 static PLACEMENT: Insert = Insert::new(
     "placement",
     &["idx", "repo_id", "statement_id", "evidence_id"],
-    "ON CONFLICT (idx, repo_id) DO NOTHING",
+    "ON CONFLICT (idx, repo_id) DO UPDATE SET statement_id = excluded.statement_id, evidence_id = excluded.evidence_id",
 );
 static ISSUER: Insert = Insert::new(
     "issuer",

@@ -7,6 +7,7 @@ use docket_proof::key::PublicKey;
 use docket_proof::merkle::Frontier;
 use docket_proof::receipt::BatchSeal;
 use docket_store::{GuardPoint, Store};
+use tokio::sync::watch;
 
 use crate::error::EngineError;
 use crate::instance::Options;
@@ -43,6 +44,7 @@ pub(super) async fn open(
         guard,
         clock: options.clock.clone(),
         crash_at: options.crash_at,
+        guarded: watch::Sender::new(row.size),
         state: RwLock::new(State { head, policy, read_only }),
     };
     Ok((shared, frontier))

@@ -1,5 +1,7 @@
 //! Receipts: the first one of an entry, composed from what its batch stored, and fresh ones at the newest head.
 
+use std::time::Duration;
+
 use docket_proof::merkle::Hash;
 use docket_proof::statement::transparent;
 use docket_store::EntryRow;
@@ -41,7 +43,14 @@ impl Ledger {
         self.shared.check_tiles().await
     }
 
+    /// An entry that may be spoken of. One that is committed but not guarded yet, which a reader can meet for the time of
+    /// one sync, is waited for.
     async fn entry(&self, index: u64) -> Result<EntryRow, EngineError> {
+        let mut guarded = self.shared.guarded.subscribe();
+        let waited = tokio::time::timeout(GUARD_WAIT, guarded.wait_for(|size| *size > index)).await;
+        if !waited.is_ok_and(|guarded| guarded.is_ok()) {
+            return Err(EngineError::Stopped);
+        }
         let row = self.shared.store.entry(index).await?;
         row.ok_or_else(|| EngineError::Unproven(format!("entry {index} is missing")))
     }
@@ -64,3 +73,6 @@ fn path(row: &EntryRow) -> Result<Vec<Hash>, EngineError> {
         Err(EngineError::Unproven(format!("the path of entry {}", row.index)))
     }
 }
+
+/// How long a reader waits for the guard before it is told that the ledger has stopped.
+const GUARD_WAIT: Duration = Duration::from_secs(10);

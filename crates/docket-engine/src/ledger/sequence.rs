@@ -157,7 +157,7 @@ impl Sequencer {
     }
 
     async fn stands(&self, row: &EntryRow, repository: &str) -> Result<bool, EngineError> {
-        let placements = self.shared.store.placements(row.index).await?;
+        let placements = self.shared.store.placements(&[row.index]).await?;
         let Some(placement) = placements.iter().find(|placement| placement.repository.as_str() == repository) else {
             return Ok(false);
         };
@@ -191,6 +191,7 @@ impl Sequencer {
                 state.policy = PolicyInForce { policy: Arc::new(policy), entry: index };
             }
         });
+        self.shared.guarded.send_replace(batch.head.size);
     }
 
     fn stop(&self, replies: Vec<Reply>, reason: &str) {

@@ -30,9 +30,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         Format::Json => json(&report)?,
         Format::Text => {
             report.problems.iter().for_each(|problem| data(&format!("problem  {problem}")));
-            let FsckReport { blobs, manifests, entries, heads, tiles, problems } = &report;
+            let FsckReport { blobs, manifests, incomplete, entries, heads, tiles, problems } = &report;
             data(&format!(
-                "{}  {blobs} blobs, {manifests} manifests, {entries} entries, {heads} heads, {tiles} tiles",
+                "{}  {blobs} blobs, {manifests} manifests ({incomplete} with parts deleted), {entries} entries, {heads} heads, {tiles} tiles",
                 if problems.is_empty() { "clean  " } else { "damaged" }
             ));
         }

@@ -53,7 +53,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping)).into_future());
     say(&format!("docket {} serves {}", env!("CARGO_PKG_VERSION"), instance.service()));
     say(&format!("  registry   http://{address}/v2/"));
-    say(&format!("  ledger     http://{address}/entries  ({} entries)", instance.tree_size()));
+    say(&format!("  ledger     http://{address}/entries  (tree size {})", instance.tree_size()));
+    for key in instance.receipt_keys() {
+        say(&format!("  key        {}", key.thumbprint()));
+    }
     if let Some(reason) = instance.read_only() {
         say(&format!("  READ-ONLY  {reason}"));
     }
