@@ -4,6 +4,7 @@ mod admin;
 mod api;
 mod context;
 mod failure;
+mod leftover;
 mod origin;
 mod registry;
 mod scrapi;
@@ -39,6 +40,7 @@ pub(crate) fn public(instance: Arc<Instance>) -> Router {
         .route("/v2/{*rest}", any(registry::serve))
         .fallback(registry::serve)
         .layer(middleware::from_fn(origin::only_loopback))
+        .layer(middleware::from_fn(leftover::take_in))
         .layer(middleware::from_fn_with_state(context(Account::Loopback), enter))
         .layer(DefaultBodyLimit::disable())
 }

@@ -193,22 +193,32 @@ impl Registry<'_> {
     }
 
     /// Streams the body into an upload, if its Content-Range, where there is one, starts where the upload ends and
-    /// agrees with the body's length.
+    /// agrees with the body's length. A body without announced length shows only at its end that it does not agree;
+    /// what came is kept then, and the answer says how much.
     async fn receive(&self, body: Body, upload: &mut OpenUpload, repository: &RepositoryName) -> Result<(), Failure> {
-        if let Some(value) = self.header(header::CONTENT_RANGE) {
+        let start = upload.size();
+        let range = self.header(header::CONTENT_RANGE).map(UploadRange::parse);
+        if let Some(range) = range {
             let length = self.header(header::CONTENT_LENGTH).and_then(|value| value.parse::<u64>().ok());
-            let fits = UploadRange::parse(value).is_some_and(|range| {
-                range.start() == upload.size() && length.is_none_or(|length| length == range.length())
-            });
+            let fits = range
+                .is_some_and(|range| range.start() == start && length.is_none_or(|length| length == range.length()));
             if !fits {
-                return Err(self
-                    .fail(&EngineError::UploadOffset { size: upload.size() })
-                    .with(header::LOCATION, &upload_location(repository, upload.id()))
-                    .with(header::RANGE, &upload_progress(upload.size())));
+                return Err(self.out_of_range(upload, repository));
             }
         }
         let received = receive(body, upload).await;
-        received.map_err(|failure| self.broken(failure, usize::MAX))
+        received.map_err(|failure| self.broken(failure, usize::MAX))?;
+        if range.flatten().is_some_and(|range| range.length() != upload.size() - start) {
+            return Err(self.out_of_range(upload, repository));
+        }
+        Ok(())
+    }
+
+    /// The 416 that lets a client go on: where the upload is, and how far it came.
+    fn out_of_range(&self, upload: &OpenUpload, repository: &RepositoryName) -> Failure {
+        self.fail(&EngineError::UploadOffset { size: upload.size() })
+            .with(header::LOCATION, &upload_location(repository, upload.id()))
+            .with(header::RANGE, &upload_progress(upload.size()))
     }
 
     fn header(&self, name: header::HeaderName) -> Option<&str> {

@@ -1,0 +1,19 @@
+//! What every test stands on: a site (data folder and keys), a server on it, requests, content and statements.
+//!
+//! Failures in here are failures of the test, so everything panics with what was being done.
+
+mod answer;
+mod content;
+mod issuer;
+mod raw;
+mod repository;
+mod server;
+mod site;
+
+pub(crate) use answer::{Answer, Ask, escaped};
+pub(crate) use content::{EMPTY_DIGEST, artifact, bytes_of, image, image_of, index, sha256, sha512};
+pub(crate) use issuer::Issuer;
+pub(crate) use raw::Raw;
+pub(crate) use repository::Repository;
+pub(crate) use server::Server;
+pub(crate) use site::{Fsck, SERVICE, Site};

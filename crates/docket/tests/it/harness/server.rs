@@ -1,0 +1,153 @@
+//! A running server: started on a free port, ended by SIGTERM, by SIGKILL, or with its value.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::site::docket;
+use super::{Repository, Site};
+
+/// `docket serve` as a child process. Dropping it kills it.
+pub(crate) struct Server {
+    child: Child,
+    address: String,
+    client: reqwest::Client,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Starts a server and waits until it listens.
+    pub(crate) fn start(site: &Site) -> Self {
+        Self::try_start(site, None).unwrap_or_else(|log| panic!("the server did not start: {log}"))
+    }
+
+    /// Starts a server that kills itself at a point of DESIGN.md §6.
+    pub(crate) fn start_dying(site: &Site, point: &str) -> Self {
+        Self::try_start(site, Some(point)).unwrap_or_else(|log| panic!("the server did not start: {log}"))
+    }
+
+    /// Starts a server, or gives what it said before it ended.
+    pub(crate) fn try_start(site: &Site, crash_at: Option<&str>) -> Result<Self, String> {
+        let mut command = docket();
+        command.arg("serve").arg("--data").arg(site.data()).args(["--listen", "127.0.0.1:0"]);
+        command.env("DOCKET_LOG", "warn").envs(crash_at.map(|point| ("DOCKET_CRASH_AT", point)));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let lines = follow(&mut child, Arc::clone(&log));
+        // From here on, dropping kills.
+        let client = reqwest::Client::builder().timeout(ANSWER_TIME_MAX).redirect(reqwest::redirect::Policy::none());
+        let client = client.build().expect("a client without TLS roots to load");
+        let mut server = Self { child, address: String::new(), client, log };
+        let deadline = Instant::now() + START_TIME_MAX;
+        loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    if let Some((_, rest)) = line.split_once("registry   http://") {
+                        rest.trim_end().trim_end_matches("/v2/").clone_into(&mut server.address);
+                        return Ok(server);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(server.log()),
+                Err(RecvTimeoutError::Timeout) => panic!("the server did not listen in time: {}", server.log()),
+            }
+        }
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The URL of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request to be filled and sent.
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.parse().expect("a method");
+        self.client.request(method, self.url(path))
+    }
+
+    /// A repository on this server.
+    pub(crate) fn repository<'a>(&'a self, name: &'a str) -> Repository<'a> {
+        Repository::new(self, name)
+    }
+
+    /// What the server wrote to stderr so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub(crate) fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// Ends the server as an operator does, and insists that it ends well.
+    pub(crate) async fn stop(mut self) {
+        self.terminate();
+        let status = self.ended().await;
+        assert!(status.success(), "the server ended with {status}: {}", self.log());
+    }
+
+    /// Ends the server without warning.
+    pub(crate) async fn kill9(mut self) {
+        self.signal(rustix::process::Signal::KILL);
+        self.died().await;
+    }
+
+    /// Waits until the server was killed by SIGKILL, whoever sent it.
+    pub(crate) async fn died(&mut self) {
+        let status = self.ended().await;
+        assert_eq!(status.signal(), Some(9), "the server ended with {status}: {}", self.log());
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + STOP_TIME_MAX;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our own child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server did not end in time: {}", self.log());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, signal).expect("our own child");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads stderr to its end, so that the server never waits for us.
+fn follow(child: &mut Child, log: Arc<Mutex<String>>) -> Receiver<String> {
+    let (lines, receiver) = channel();
+    let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push_str(&line);
+            log.push('\n');
+            let _ = lines.send(line);
+        }
+    });
+    receiver
+}
+
+const START_TIME_MAX: Duration = Duration::from_secs(30);
+const STOP_TIME_MAX: Duration = Duration::from_secs(30);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(2);

@@ -1,0 +1,104 @@
+//! A site: one data folder that `docket init` made, and the commands an operator gives there.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use docket_proof::key::PublicKey;
+use serde::Deserialize;
+
+use super::Issuer;
+
+/// Whom receipts come from.
+pub(crate) const SERVICE: &str = "https://registry.wabbit.example";
+
+/// A temporary folder with a data folder in it.
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+}
+
+/// What `docket fsck --output json` says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Fsck {
+    pub blobs: u64,
+    pub manifests: u64,
+    pub entries: u64,
+    pub heads: u64,
+    pub tiles: u64,
+    pub problems: Vec<String>,
+}
+
+impl Site {
+    /// A new site with an empty registry.
+    pub(crate) fn new() -> Self {
+        let site = Self::without_data();
+        let made = site.docket(&["init", "--service-id", SERVICE]);
+        assert!(made.status.success(), "docket init: {}", said(&made));
+        site
+    }
+
+    /// A folder where nothing was made yet.
+    pub(crate) fn without_data() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// Where other files of a test may lie.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder().join("data")
+    }
+
+    /// Gives a command on the data folder.
+    pub(crate) fn docket(&self, args: &[&str]) -> Output {
+        let mut command = docket();
+        command.args(args).arg("--data").arg(self.data());
+        command.output().expect("the binary starts")
+    }
+
+    /// Makes an issuer and admits it.
+    pub(crate) fn admit(&self, name: &str) -> Issuer {
+        let issuer = Issuer::new(name);
+        let path = self.folder().join(format!("{name}.pub"));
+        std::fs::write(&path, issuer.public_key_file()).expect("the public key is written");
+        let admitted = self.docket(&["issuer", "add", name, path.to_str().expect("a plain path")]);
+        assert!(admitted.status.success(), "docket issuer add: {}", said(&admitted));
+        issuer
+    }
+
+    /// Proves everything stored again.
+    pub(crate) fn fsck(&self) -> Fsck {
+        let checked = self.docket(&["fsck", "--output", "json"]);
+        serde_json::from_slice(&checked.stdout).unwrap_or_else(|_| panic!("docket fsck: {}", said(&checked)))
+    }
+
+    /// Proves everything stored again and finds it whole.
+    pub(crate) fn fsck_clean(&self) -> Fsck {
+        let report = self.fsck();
+        assert_eq!(report.problems, [""; 0], "docket fsck");
+        report
+    }
+
+    /// The key that receipts are checked with, as an operator would hand it out.
+    pub(crate) fn receipt_key(&self) -> PublicKey {
+        let text = std::fs::read_to_string(self.data().join("keys/receipt.key")).expect("the receipt key");
+        docket_proof::key::KeyFile::parse(&text).expect("a key file").key.public().clone()
+    }
+}
+
+/// The binary, deaf to the environment of whoever runs the tests.
+pub(super) fn docket() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_docket"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOCKET_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// All that a command said.
+pub(crate) fn said(output: &Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    format!("{} {}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
