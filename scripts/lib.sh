@@ -30,8 +30,8 @@ free_mib() {
 
 # Downloads what Cargo.lock names. A machine that has it all already needs no network.
 fetch_crates() {
-  cargo fetch --locked --quiet 2>/dev/null || cargo fetch --locked --quiet --offline 2>/dev/null && return
-  local reason
-  reason=$(cargo fetch --locked 2>&1 | grep -m 1 '^error' || true)
-  fail "the crates in Cargo.lock cannot be downloaded, is there a network? (${reason:-no reason given})"
+  cargo fetch --locked --quiet --offline 2>/dev/null && return
+  local messages
+  messages=$(cargo fetch --locked --quiet 2>&1) && return
+  fail "the crates in Cargo.lock cannot be downloaded, is there a network? ($(printf '%s\n' "$messages" | tail -n 1 | sed 's|^ *||'))"
 }
