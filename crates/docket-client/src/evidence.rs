@@ -18,6 +18,18 @@ pub struct Collected {
     pub referrers: Vec<Referrer>,
     /// What was listed as a referrer and is none. It says nothing about the artifact; people may want to know.
     pub skipped: Vec<Skipped>,
+    /// The limit at which collecting ended; what lies behind it was not seen.
+    pub truncated: Option<Truncated>,
+}
+
+/// There was more than is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("there are more {what} than the limit of {limit}")]
+pub struct Truncated {
+    /// What was counted.
+    pub what: &'static str,
+    /// The most that is looked at.
+    pub limit: u64,
 }
 
 /// A manifest that refers to another.
@@ -47,6 +59,8 @@ pub enum SkipReason {
     Absent,
     /// Its subject is another one, or it has none.
     OtherSubject,
+    /// It is what its digest says, and no manifest.
+    Unreadable,
 }
 
 impl Collected {
@@ -58,23 +72,25 @@ impl Collected {
 
 /// Reads an artifact and everything that refers to it.
 ///
-/// A limit that is hit is an error: half of the evidence must not pass for all of it.
+/// Whoever may push can add referrers, so what is wrong with one of them, or how many there are, takes nothing away from the
+/// others: it is told in [`Collected::skipped`] and [`Collected::truncated`], where half of the evidence cannot pass for all of
+/// it. Bytes that are not what their digest says are an error, for then the place itself is at fault.
 pub async fn collect(source: &Source, reference: &Reference) -> Result<Collected, ClientError> {
     let artifact = source.required_manifest(reference).await?;
-    let Found { referrers, skipped } = referrers_of_all(source, &[artifact.digest]).await?;
-    Ok(Collected { artifact, referrers, skipped })
+    let Found { referrers, skipped, truncated } = referrers_of_all(source, &[artifact.digest]).await?;
+    Ok(Collected { artifact, referrers, skipped, truncated })
 }
 
 /// What [`referrers_of_all`] found.
 pub(crate) struct Found {
     pub(crate) referrers: Vec<Referrer>,
     pub(crate) skipped: Vec<Skipped>,
+    pub(crate) truncated: Option<Truncated>,
 }
 
 /// Everything that refers to any of the roots, level by level. Nothing is read twice, so circles cannot arise.
 pub(crate) async fn referrers_of_all(source: &Source, roots: &[Digest]) -> Result<Found, ClientError> {
-    let too_much = |what, limit| ClientError::TooMuch { place: source.place(), what, limit };
-    let mut found = Found { referrers: Vec::new(), skipped: Vec::new() };
+    let mut found = Found { referrers: Vec::new(), skipped: Vec::new(), truncated: None };
     let mut seen: HashSet<Digest> = roots.iter().copied().collect();
     let mut level: Vec<Digest> = roots.to_vec();
     let mut bytes_total = 0;
@@ -84,27 +100,36 @@ pub(crate) async fn referrers_of_all(source: &Source, roots: &[Digest]) -> Resul
             Ok::<_, ClientError>(listed.into_iter().map(move |referrer| (subject, referrer.digest)).collect::<Vec<_>>())
         });
         let listed: Vec<_> = listings.buffered(PARALLEL).try_concat().await?;
-        let new: Vec<_> = listed.into_iter().filter(|(_, digest)| seen.insert(*digest)).collect();
+        let mut new: Vec<_> = listed.into_iter().filter(|(_, digest)| seen.insert(*digest)).collect();
         if new.is_empty() {
             break;
         }
         if depth > EVIDENCE_DEPTH_MAX {
-            return Err(too_much("levels of referrers", EVIDENCE_DEPTH_MAX as u64));
+            found.truncated = Some(Truncated { what: "levels of referrers", limit: EVIDENCE_DEPTH_MAX as u64 });
+            break;
         }
-        if found.referrers.len() + new.len() > EVIDENCE_COUNT_MAX {
-            return Err(too_much("referrers", EVIDENCE_COUNT_MAX as u64));
+        let room = EVIDENCE_COUNT_MAX - found.referrers.len() - found.skipped.len();
+        if new.len() > room {
+            found.truncated = Some(Truncated { what: "referrers", limit: EVIDENCE_COUNT_MAX as u64 });
+            new.truncate(room);
         }
         level = Vec::with_capacity(new.len());
         let mut manifests = stream::iter(new)
             .map(|(subject, digest)| async move {
-                let fetched = source.manifest(&Reference::Digest(digest)).await?;
+                let fetched = match source.manifest(&Reference::Digest(digest)).await {
+                    Err(ClientError::Manifest { .. }) => Err(SkipReason::Unreadable),
+                    fetched => fetched?.ok_or(SkipReason::Absent),
+                };
                 Ok::<_, ClientError>((subject, digest, fetched))
             })
             .buffered(PARALLEL);
         while let Some((subject, digest, fetched)) = manifests.try_next().await? {
-            let Some(fetched) = fetched else {
-                found.skipped.push(Skipped { digest, reason: SkipReason::Absent });
-                continue;
+            let fetched = match fetched {
+                Ok(fetched) => fetched,
+                Err(reason) => {
+                    found.skipped.push(Skipped { digest, reason });
+                    continue;
+                }
             };
             if fetched.manifest.subject.as_ref().map(|subject| subject.digest) != Some(subject) {
                 found.skipped.push(Skipped { digest, reason: SkipReason::OtherSubject });
@@ -112,10 +137,14 @@ pub(crate) async fn referrers_of_all(source: &Source, roots: &[Digest]) -> Resul
             }
             bytes_total += fetched.bytes.len() as u64;
             if bytes_total > EVIDENCE_BYTES_MAX {
-                return Err(too_much("bytes of referring manifests", EVIDENCE_BYTES_MAX));
+                found.truncated = Some(Truncated { what: "bytes of referring manifests", limit: EVIDENCE_BYTES_MAX });
+                return Ok(found);
             }
             level.push(digest);
             found.referrers.push(Referrer { fetched, subject, depth });
+        }
+        if found.truncated.is_some() {
+            break;
         }
     }
     Ok(found)

@@ -18,7 +18,7 @@ mod testing;
 pub use auth::{Credentials, Login};
 pub use copy::{Copied, CopyOptions, Destination, Progress, copy};
 pub use error::ClientError;
-pub use evidence::{Collected, collect};
+pub use evidence::{Collected, Truncated, collect};
 pub use layout::{Layout, LayoutWriter};
 pub use reference::Transport;
 pub use registry::{FetchedManifest, Options, Registry, Reply};

@@ -6,7 +6,7 @@ use docket_oci::{Descriptor, Digest, Reference, media};
 
 use super::{CopyOptions, by_digest};
 use crate::error::ClientError;
-use crate::evidence::referrers_of_all;
+use crate::evidence::{Truncated, referrers_of_all};
 use crate::registry::FetchedManifest;
 use crate::source::Source;
 
@@ -32,7 +32,11 @@ impl Plan {
         gathered.add_tree(artifact).await?;
         if options.claims {
             let parts: Vec<Digest> = gathered.order(&roots).iter().rev().map(|part| part.digest).collect();
-            for referrer in referrers_of_all(source, &parts).await?.referrers {
+            let found = referrers_of_all(source, &parts).await?;
+            if let Some(Truncated { what, limit }) = found.truncated {
+                return Err(gathered.too_much(what, limit));
+            }
+            for referrer in found.referrers {
                 // Nearest first, so that each comes after what it refers to.
                 roots.push(referrer.fetched.digest);
                 gathered.add_tree(referrer.fetched).await?;

@@ -40,7 +40,11 @@ pub(super) fn scan(path: &Path) -> Result<HashMap<String, Extent>, ClientError> 
     let mut long_name = None;
     let mut archive = Archive::new(file);
     for entry in archive.entries_with_seek().map_err(read())?.raw(true) {
-        let mut entry = entry.map_err(read())?;
+        // The library reports blocks that are no tar headers as failures to read, with no errno behind them.
+        let mut entry = entry.map_err(|error| match error.raw_os_error() {
+            None => invalid("it is no tar file, or is cut off"),
+            Some(_) => read()(error),
+        })?;
         entries += 1;
         if entries > ARCHIVE_ENTRIES_MAX {
             let (place, limit) = (path.display().to_string(), ARCHIVE_ENTRIES_MAX as u64);
