@@ -254,6 +254,7 @@ struct Listed {
 async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     let opened = args.remote.open(&args.reference).await?;
     let (collected, material) = gather(&opened).await?;
+    material.gaps.iter().for_each(|gap| say(&format!("docket: not everything was seen: {gap}")));
     let digest = collected.artifact.digest;
     let mut listed = match &opened.source {
         Source::Registry { registry, .. } => from_ledger(registry, &digest).await?,

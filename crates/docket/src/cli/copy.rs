@@ -41,16 +41,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             "bytes_sent": copied.bytes_sent,
         }))?,
         Format::Text => data(&format!(
-            "copied   {}  {} manifests ({} referrers), {} blobs sent ({} bytes), {} already there",
+            "copied   {}  {} ({}), {} sent ({} bytes), {} already there",
             copied.artifact.digest,
-            copied.manifests,
-            copied.referrers,
-            copied.blobs_sent,
+            count(copied.manifests, "manifest"),
+            count(copied.referrers, "referrer"),
+            count(copied.blobs_sent, "blob"),
             copied.bytes_sent,
             copied.blobs_present,
         )),
     }
     Ok(Exit::Allowed)
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// A bar for people who watch; nothing for logs and pipes.

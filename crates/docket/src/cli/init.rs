@@ -1,16 +1,17 @@
 //! `docket init`: keys, empty registry, genesis entry.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use docket_engine::Instance;
 use docket_proof::key::Issuer;
+use docket_store::keys::DataFolder;
 
 use crate::cli::output::{Exit, Format, data, json, say};
 use crate::cli::serve::clock;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder to make; it must not hold docket data yet
+    /// Folder to make; it may stand, but must be empty
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// URL under which the service is known; it stands in every receipt and cannot be changed
@@ -21,6 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
+    refuse_foreign(&args.data)?;
     let created = Instance::create(&args.data, args.service_id, &clock()).await?;
     let fingerprint = created.receipt_key.thumbprint();
     match args.output {
@@ -41,3 +43,31 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     }
     Ok(Exit::Allowed)
 }
+
+/// Refuses a folder that holds other things: a registry must not grow in between somebody's files. A folder that holds
+/// docket data is the engine's to refuse, and what cannot be listed its to explain.
+fn refuse_foreign(folder: &Path) -> anyhow::Result<()> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let mut names: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name != LOST_AND_FOUND)
+        .take(NAMES_READ_MAX)
+        .collect();
+    if names.is_empty() || DataFolder::new(folder).database().exists() {
+        return Ok(());
+    }
+    names.sort();
+    names.truncate(NAMES_SHOWN_MAX);
+    anyhow::bail!(
+        "{} is not empty, it holds {}; choose another folder, nothing was changed",
+        folder.display(),
+        names.join(", ")
+    )
+}
+
+/// What a file system puts at its root by itself.
+const LOST_AND_FOUND: &str = "lost+found";
+/// Names that are read to see whether a folder is empty.
+const NAMES_READ_MAX: usize = 1_000;
+/// Names that a message lists.
+const NAMES_SHOWN_MAX: usize = 5;

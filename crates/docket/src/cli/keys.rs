@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use docket_proof::key::{Issuer, KeyFile, SigningKey};
 
-use crate::cli::output::{Exit, Format, data, json, say};
+use crate::cli::output::{Exit, Format, UsageError, data, json, say};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -30,7 +30,10 @@ pub(crate) struct GenerateArgs {
 pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
     let Command::Generate(args) = command;
     let public_path = args.out.with_extension("pub");
-    anyhow::ensure!(public_path != args.out, "the private key cannot end in .pub; that is its public key's name");
+    if public_path == args.out {
+        let message = "the private key cannot end in .pub; that is its public key's name";
+        anyhow::bail!(UsageError(message.to_owned()));
+    }
     for path in [&args.out, &public_path] {
         anyhow::ensure!(!path.exists(), "{} exists; keys are never overwritten, choose another name", path.display());
     }

@@ -85,19 +85,21 @@ pub(crate) async fn gather(opened: &Opened) -> Result<(Collected, Material), Gat
     let collected = collect(&opened.source, &opened.reference).await;
     let collected = collected.map_err(blame("the artifact or a manifest that refers to it"))?;
     let mut claims = Vec::new();
+    let mut gaps: Vec<_> = collected.truncated.iter().map(ToString::to_string).collect();
     for referrer in &collected.referrers {
         if referrer.fetched.manifest.artifact_type.as_deref() == Some(SCITT_STATEMENT) {
-            claims.push(claim(&opened.source, &collected, &referrer.fetched).await?);
+            claims.push(claim(&opened.source, &collected, &referrer.fetched, &mut gaps).await?);
         }
     }
     let artifact = found(&collected.artifact);
-    Ok((collected, Material { artifact, claims, gaps: Vec::new() }))
+    Ok((collected, Material { artifact, claims, gaps }))
 }
 
 async fn claim(
     source: &Source,
     collected: &Collected,
     statement: &FetchedManifest,
+    gaps: &mut Vec<String>,
 ) -> Result<ClaimMaterial, GatherError> {
     let subject = statement.manifest.subject.as_ref().map(|subject| subject.digest);
     let evidence = collected.referrers.iter().map(|referrer| &referrer.fetched).find(|it| Some(it.digest) == subject);
@@ -109,17 +111,28 @@ async fn claim(
     Ok(ClaimMaterial {
         manifest: found(statement),
         evidence: evidence.map(found),
-        statement: layer(source, "the statement", layers.next()).await?,
-        receipt: layer(source, "the receipt", layers.next()).await?,
+        statement: layer(source, "the statement", layers.next(), gaps).await?,
+        receipt: layer(source, "the receipt", layers.next(), gaps).await?,
         document,
     })
 }
 
-async fn layer(source: &Source, what: &str, layer: Option<&Descriptor>) -> Result<Option<Found>, GatherError> {
+/// Reads a layer of a statement manifest. One that is too large to be what it should be is left out, and noted: whoever may
+/// push could put it there.
+async fn layer(
+    source: &Source,
+    what: &str,
+    layer: Option<&Descriptor>,
+    gaps: &mut Vec<String>,
+) -> Result<Option<Found>, GatherError> {
     let Some(layer) = layer else { return Ok(None) };
     match source.blob_bytes(&layer.digest, MAX_STATEMENT_BYTES as u64).await {
         Ok(bytes) => Ok(Some(Found { expected: layer.digest, bytes: bytes.to_vec() })),
         Err(failure) if is_absent(&failure) => Ok(None),
+        Err(failure @ ClientError::TooMuch { .. }) => {
+            gaps.push(format!("{what}: {failure}"));
+            Ok(None)
+        }
         Err(failure) => Err(blame(what)(failure)),
     }
 }

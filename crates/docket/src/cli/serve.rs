@@ -1,5 +1,6 @@
 //! `docket serve`: registry and transparency service on one address, the operator on a socket.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::output::{Exit, say};
+use crate::cli::output::{Exit, UsageError, say};
 use crate::config::{Config, crash_point};
 use crate::{http, telemetry};
 
@@ -30,6 +31,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
+    if let Some(listen) = &args.listen
+        && listen.parse::<SocketAddr>().is_err()
+    {
+        anyhow::bail!(UsageError(format!("{listen:?} is no address with a port, such as 127.0.0.1:5000")));
+    }
     let config = Config::read(args.config.as_deref(), args.data.as_deref(), args.listen.as_deref())?;
     telemetry::start(&config.log)?;
     let listener = TcpListener::bind(config.listen).await.map_err(|failure| match failure.kind() {

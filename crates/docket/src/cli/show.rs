@@ -8,7 +8,7 @@ use docket_proof::receipt::Receipt;
 use docket_proof::statement::SignedStatement;
 use serde_json::{Value, json};
 
-use crate::cli::output::{self, Exit, Format, data};
+use crate::cli::output::{self, Exit, Format, data, say};
 use crate::cli::remote::{RemoteArgs, gather, title};
 use crate::cli::verify::kind;
 
@@ -25,6 +25,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let opened = args.remote.open(&args.reference).await?;
     let (collected, material) = gather(&opened).await?;
+    material.gaps.iter().for_each(|gap| say(&format!("docket: not everything was seen: {gap}")));
     let tags = tags(&opened, &collected.artifact.digest).await?;
     let tree = Tree { collected: &collected, material: &material };
     let nodes = tree.below(&collected.artifact.digest, 0);

@@ -56,7 +56,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 fn could_not(why: &str) -> Exit {
-    say(&format!("docket: could not judge: {why}"));
+    say(&format!("docket: could not judge: {}", why.trim_end()));
     Exit::CouldNotJudge
 }
 
