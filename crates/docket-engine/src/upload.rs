@@ -4,6 +4,7 @@
 //! starts over. What was received is never visible before its digest was checked.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use docket_oci::digest::{Algorithm, Digest};
@@ -25,6 +26,8 @@ pub(crate) struct Uploads {
 struct Session {
     repository: RepositoryName,
     last_used: i64,
+    /// Bytes so far; read by whoever asks how far it is, while another request writes.
+    received: Arc<AtomicU64>,
     /// Held by the request that writes; `None` once finished or spoilt.
     staging: Arc<tokio::sync::Mutex<Option<Staging>>>,
 }
@@ -34,6 +37,7 @@ struct Session {
 pub struct OpenUpload {
     id: String,
     repository: RepositoryName,
+    received: Arc<AtomicU64>,
     staging: OwnedMutexGuard<Option<Staging>>,
 }
 
@@ -51,20 +55,21 @@ impl Instance {
         }
         let id = uuid::Uuid::new_v4().to_string();
         let staging = Arc::new(tokio::sync::Mutex::new(Some(self.store.blobs().stage(algorithm))));
-        sessions.insert(id.clone(), Session { repository, last_used: now, staging });
+        sessions.insert(id.clone(), Session { repository, last_used: now, received: Arc::default(), staging });
         Ok(id)
     }
 
     /// Takes an upload for writing. A second request meanwhile is refused, never interleaved.
     pub fn open_upload(&self, permit: &Permit, id: &str) -> Result<OpenUpload, EngineError> {
-        let repository = permit.repository(Right::Push)?;
-        let mut sessions = self.uploads.lock();
-        let session = sessions.get_mut(id).filter(|session| session.repository == *repository);
-        let session = session.ok_or_else(|| EngineError::UploadUnknown(id.to_owned()))?;
-        session.last_used = self.clock.now();
-        let staging = Arc::clone(&session.staging).try_lock_owned();
-        let staging = staging.map_err(|_| EngineError::UploadBusy { size: 0 })?;
-        Ok(OpenUpload { id: id.to_owned(), repository: repository.clone(), staging })
+        let session = self.session(permit, id)?;
+        let size = session.received.load(Ordering::Acquire);
+        let staging = session.staging.try_lock_owned().map_err(|_| EngineError::UploadBusy { size })?;
+        Ok(OpenUpload { id: id.to_owned(), repository: session.repository, received: session.received, staging })
+    }
+
+    /// Bytes that an upload has received so far, also while a request is writing to it.
+    pub fn upload_size(&self, permit: &Permit, id: &str) -> Result<u64, EngineError> {
+        Ok(self.session(permit, id)?.received.load(Ordering::Acquire))
     }
 
     /// Ends an upload: checks the digest, makes the blob durable and visible.
@@ -84,6 +89,15 @@ impl Instance {
     pub async fn mount_blob(&self, to: &Permit, from: &Permit, digest: &Digest) -> Result<bool, EngineError> {
         let (to, from) = (to.repository(Right::Push)?.clone(), from.repository(Right::Pull)?.clone());
         Ok(self.store.mount_blob(from, to, *digest).await?)
+    }
+
+    fn session(&self, permit: &Permit, id: &str) -> Result<Session, EngineError> {
+        let repository = permit.repository(Right::Push)?;
+        let mut sessions = self.uploads.lock();
+        let session = sessions.get_mut(id).filter(|session| session.repository == *repository);
+        let session = session.ok_or_else(|| EngineError::UploadUnknown(id.to_owned()))?;
+        session.last_used = self.clock.now();
+        Ok(session.clone())
     }
 }
 
@@ -106,7 +120,9 @@ impl OpenUpload {
         if staging.size() + chunk.len() as u64 > BLOB_BYTES_MAX {
             return Err(EngineError::BlobTooLarge { limit: BLOB_BYTES_MAX });
         }
-        Ok(staging.write(chunk).await?)
+        let written = staging.write(chunk).await;
+        self.received.store(staging.size(), Ordering::Release);
+        Ok(written?)
     }
 }
 

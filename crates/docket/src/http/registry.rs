@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::{Extension, Request};
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
-use docket_engine::{EngineError, OpenUpload, Right, StoredManifest};
+use docket_engine::{EngineError, OpenUpload, Permit, Right, StoredManifest};
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{MANIFEST_BYTES_MAX, index_bytes};
 use docket_oci::media;
@@ -146,22 +146,22 @@ impl Registry<'_> {
                 Ok(blob_created(&repository, &digest))
             }
             Call::UploadStatus { repository, session } => {
-                let upload = instance.open_upload(&permit, &session).map_err(fail)?;
-                Ok(upload_answer(StatusCode::NO_CONTENT, &repository, &session, upload.size()))
+                let size = instance.upload_size(&permit, &session).map_err(fail)?;
+                Ok(upload_answer(StatusCode::NO_CONTENT, &repository, &session, size))
             }
             Call::UploadPatch { repository, session } => {
-                let mut upload = instance.open_upload(&permit, &session).map_err(fail)?;
+                let mut upload = self.open_upload(&permit, &repository, &session)?;
                 self.receive(body, &mut upload, &repository).await?;
                 Ok(upload_answer(StatusCode::ACCEPTED, &repository, &session, upload.size()))
             }
             Call::UploadFinish { repository, session, digest } => {
-                let mut upload = instance.open_upload(&permit, &session).map_err(fail)?;
+                let mut upload = self.open_upload(&permit, &repository, &session)?;
                 self.receive(body, &mut upload, &repository).await?;
                 instance.finish_upload(upload, &digest).await.map_err(fail)?;
                 Ok(blob_created(&repository, &digest))
             }
-            Call::UploadCancel { session, .. } => {
-                let upload = instance.open_upload(&permit, &session).map_err(fail)?;
+            Call::UploadCancel { repository, session } => {
+                let upload = self.open_upload(&permit, &repository, &session)?;
                 instance.cancel_upload(&upload);
                 Ok(empty(StatusCode::NO_CONTENT))
             }
@@ -180,7 +180,7 @@ impl Registry<'_> {
     /// the whole push on any error here.
     async fn mount(
         &self,
-        permit: &docket_engine::Permit,
+        permit: &Permit,
         to: &RepositoryName,
         mount: Option<&str>,
         from: Option<&str>,
@@ -190,6 +190,14 @@ impl Registry<'_> {
         let source = self.context.permit(Right::Pull, Some(&from)).ok()?;
         let mounted = self.context.instance.mount_blob(permit, &source, &digest).await.ok()?;
         mounted.then(|| blob_created(to, &digest))
+    }
+
+    /// Takes an upload for this request alone.
+    fn open_upload(&self, permit: &Permit, repository: &RepositoryName, id: &str) -> Result<OpenUpload, Failure> {
+        self.context.instance.open_upload(permit, id).map_err(|failure| match failure {
+            EngineError::UploadBusy { size } => self.out_of_range(&failure, repository, id, size),
+            other => self.fail(&other),
+        })
     }
 
     /// Streams the body into an upload, if its Content-Range, where there is one, starts where the upload ends and
@@ -203,22 +211,27 @@ impl Registry<'_> {
             let fits = range
                 .is_some_and(|range| range.start() == start && length.is_none_or(|length| length == range.length()));
             if !fits {
-                return Err(self.out_of_range(upload, repository));
+                return Err(self.elsewhere(upload, repository));
             }
         }
         let received = receive(body, upload).await;
         received.map_err(|failure| self.broken(failure, usize::MAX))?;
         if range.flatten().is_some_and(|range| range.length() != upload.size() - start) {
-            return Err(self.out_of_range(upload, repository));
+            return Err(self.elsewhere(upload, repository));
         }
         Ok(())
     }
 
+    /// The chunk does not continue the upload.
+    fn elsewhere(&self, upload: &OpenUpload, repository: &RepositoryName) -> Failure {
+        let size = upload.size();
+        self.out_of_range(&EngineError::UploadOffset { size }, repository, upload.id(), size)
+    }
+
     /// The 416 that lets a client go on: where the upload is, and how far it came.
-    fn out_of_range(&self, upload: &OpenUpload, repository: &RepositoryName) -> Failure {
-        self.fail(&EngineError::UploadOffset { size: upload.size() })
-            .with(header::LOCATION, &upload_location(repository, upload.id()))
-            .with(header::RANGE, &upload_progress(upload.size()))
+    fn out_of_range(&self, failure: &EngineError, repository: &RepositoryName, id: &str, size: u64) -> Failure {
+        let (location, range) = (upload_location(repository, id), upload_progress(size));
+        self.fail(failure).with(header::LOCATION, &location).with(header::RANGE, &range)
     }
 
     fn header(&self, name: header::HeaderName) -> Option<&str> {

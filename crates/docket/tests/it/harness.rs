@@ -16,4 +16,4 @@ pub(crate) use issuer::Issuer;
 pub(crate) use raw::Raw;
 pub(crate) use repository::Repository;
 pub(crate) use server::Server;
-pub(crate) use site::{Fsck, SERVICE, Site};
+pub(crate) use site::{Fsck, SERVICE, Site, said};

@@ -39,9 +39,7 @@ impl Server {
         let log = Arc::new(Mutex::new(String::new()));
         let lines = follow(&mut child, Arc::clone(&log));
         // From here on, dropping kills.
-        let client = reqwest::Client::builder().timeout(ANSWER_TIME_MAX).redirect(reqwest::redirect::Policy::none());
-        let client = client.build().expect("a client without TLS roots to load");
-        let mut server = Self { child, address: String::new(), client, log };
+        let mut server = Self { child, address: String::new(), client: client(), log };
         let deadline = Instant::now() + START_TIME_MAX;
         loop {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -88,6 +86,11 @@ impl Server {
         self.signal(rustix::process::Signal::TERM);
     }
 
+    /// Sends SIGKILL and does not wait.
+    pub(crate) fn kill(&self) {
+        self.signal(rustix::process::Signal::KILL);
+    }
+
     /// Ends the server as an operator does, and insists that it ends well.
     pub(crate) async fn stop(mut self) {
         self.terminate();
@@ -97,7 +100,7 @@ impl Server {
 
     /// Ends the server without warning.
     pub(crate) async fn kill9(mut self) {
-        self.signal(rustix::process::Signal::KILL);
+        self.kill();
         self.died().await;
     }
 
@@ -130,6 +133,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A client that loads no certificates, asks no proxy and follows nothing.
+fn client() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).redirect(reqwest::redirect::Policy::none());
+    client.timeout(ANSWER_TIME_MAX).build().expect("nothing in it can fail")
 }
 
 /// Reads stderr to its end, so that the server never waits for us.

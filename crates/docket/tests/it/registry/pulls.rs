@@ -141,8 +141,8 @@ async fn end_3_a_manifest_is_served_as_the_exact_bytes_and_type_that_were_pushed
             assert_eq!(answer.header("content-length"), Some(manifest.len().to_string().as_str()));
             assert_eq!(answer.header("docker-content-digest"), Some(digest.as_str()));
         }
-        let had = repository.request("GET", &path).header("if-none-match", format!("\"{digest}\""));
-        had.expect(304).await;
+        let again = repository.request("GET", &path).header("if-none-match", format!("\"{digest}\""));
+        again.expect(304).await;
     }
     server.stop().await;
     site.fsck_clean();

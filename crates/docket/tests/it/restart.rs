@@ -1,0 +1,8 @@
+//! Whatever ends the server, what it answered is there afterwards.
+
+mod answered;
+mod crashes;
+mod folders;
+mod random;
+mod rollback;
+mod stops;
