@@ -35,7 +35,7 @@ struct Expected {
 
 impl BlobStream {
     /// Wraps raw chunks. `place` says in errors where they come from; `size` is the descriptor's, if one is known.
-    pub(crate) fn new(
+    pub fn new(
         chunks: impl Stream<Item = Result<Bytes, ClientError>> + Send + 'static,
         place: &str,
         digest: Digest,

@@ -45,6 +45,7 @@ pub(crate) struct AddArgs {
     key: PathBuf,
     #[command(flatten)]
     remote: RemoteArgs,
+    /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }
@@ -55,6 +56,7 @@ pub(crate) struct ListArgs {
     reference: Transport,
     #[command(flatten)]
     remote: RemoteArgs,
+    /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }
@@ -243,6 +245,9 @@ struct ListedClaim {
 /// What a list says.
 #[derive(Debug, Serialize, Deserialize)]
 struct Listed {
+    /// What the claims are about.
+    #[serde(default)]
+    artifact: Option<Digest>,
     /// The list is complete for the ledger of this size; absent for what was found in a layout or another registry.
     #[serde(default)]
     tree_size: Option<u64>,
@@ -260,7 +265,8 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         Source::Registry { registry, .. } => from_ledger(registry, &digest).await?,
         Source::Layout(_) => None,
     }
-    .unwrap_or(Listed { tree_size: None, claims: Vec::new(), next: None });
+    .unwrap_or(Listed { artifact: None, tree_size: None, claims: Vec::new(), next: None });
+    listed.artifact = Some(digest);
     for found in material.claims.iter().filter_map(|claim| claim.statement.as_ref()) {
         let Ok(statement) = SignedStatement::decode(&found.bytes) else { continue };
         if statement.subject().digest() != Some(digest) {

@@ -19,6 +19,7 @@ pub(crate) struct Args {
     claims: bool,
     #[command(flatten)]
     remote: RemoteArgs,
+    /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }

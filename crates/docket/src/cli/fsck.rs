@@ -13,6 +13,7 @@ pub(crate) struct Args {
     /// Data folder of the registry; a running server is asked to check itself
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }

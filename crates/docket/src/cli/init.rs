@@ -11,12 +11,13 @@ use crate::cli::serve::clock;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder to make; it may stand, but must be empty
+    /// Folder to make; one that stands already must be empty
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// URL under which the service is known; it stands in every receipt and cannot be changed
     #[arg(long, value_name = "URL")]
     service_id: Issuer,
+    /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }

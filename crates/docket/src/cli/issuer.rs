@@ -31,6 +31,7 @@ pub(crate) struct AddArgs {
     /// Data folder of the registry
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }
@@ -40,6 +41,7 @@ pub(crate) struct ListArgs {
     /// Data folder of the registry
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }

@@ -23,6 +23,7 @@ pub(crate) struct GenerateArgs {
     /// Who signs with it, a URI; without it the key's thumbprint is its identity
     #[arg(long, value_name = "URI")]
     issuer: Option<Issuer>,
+    /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }

@@ -30,9 +30,10 @@ impl From<Exit> for ExitCode {
 /// For whom to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    // Plain comments, because clap would print doc comments and double the length of every help page.
+    // For people.
     Text,
-    /// For programs: the same facts as one JSON document.
+    // For programs: the same facts as one JSON document.
     Json,
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct Args {
     reference: Transport,
     #[command(flatten)]
     remote: RemoteArgs,
+    /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }

@@ -20,6 +20,7 @@ pub(crate) struct Args {
     trust: PathBuf,
     #[command(flatten)]
     remote: RemoteArgs,
+    /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }
