@@ -4,3 +4,4 @@ mod harness;
 
 mod registry;
 mod restart;
+mod scrapi;

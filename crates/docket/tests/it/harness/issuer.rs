@@ -45,18 +45,23 @@ impl Issuer {
     /// Signs a statement about a document about an artifact.
     pub(crate) fn about_document(&self, artifact: &Digest, media_type: &str, document: &[u8]) -> Vec<u8> {
         let content = Content::HashEnvelope { digest: sha256(document), media_type: media_type.to_owned() };
-        self.sign(artifact, content)
+        self.sign(&artifact_subject(artifact), content)
     }
 
     /// Signs a statement that says what it has to say itself.
     pub(crate) fn about(&self, artifact: &Digest, media_type: &str, payload: &[u8]) -> Vec<u8> {
-        self.sign(artifact, Content::Payload { media_type: media_type.to_owned(), bytes: payload.to_vec() })
+        self.sign(&artifact_subject(artifact), payload_of(media_type, payload))
     }
 
-    fn sign(&self, artifact: &Digest, content: Content) -> Vec<u8> {
-        let name = "net-monitor".parse().expect("a repository name");
-        let subject = Subject::artifact(&name, artifact);
-        let draft = Draft { issuer: self.identity.clone(), subject, issued_at: Some(1_700_000_000), content };
+    /// Signs a statement about all that is ever called so.
+    pub(crate) fn about_stream(&self, name: &str, media_type: &str, payload: &[u8]) -> Vec<u8> {
+        let name = name.parse().expect("a repository name");
+        self.sign(&Subject::stream(&name), payload_of(media_type, payload))
+    }
+
+    fn sign(&self, subject: &Subject, content: Content) -> Vec<u8> {
+        let (issuer, subject) = (self.identity.clone(), subject.clone());
+        let draft = Draft { issuer, subject, issued_at: Some(1_700_000_000), content };
         draft.sign(&self.key).expect("a small statement")
     }
 }
@@ -86,6 +91,14 @@ impl Answer {
         proved.unwrap_or_else(|failure| panic!("{}: {failure}", self.asked));
         receipt
     }
+}
+
+fn artifact_subject(artifact: &Digest) -> Subject {
+    Subject::artifact(&"net-monitor".parse().expect("a repository name"), artifact)
+}
+
+fn payload_of(media_type: &str, payload: &[u8]) -> Content {
+    Content::Payload { media_type: media_type.to_owned(), bytes: payload.to_vec() }
 }
 
 const COSE: &str = "application/cose";
