@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod clients;
 mod registry;
 mod restart;
 mod scrapi;
