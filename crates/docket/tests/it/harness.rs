@@ -5,15 +5,19 @@
 mod answer;
 mod content;
 mod issuer;
+mod layout;
 mod raw;
 mod repository;
 mod server;
+mod shell;
 mod site;
 
 pub(crate) use answer::{Answer, Ask, escaped};
 pub(crate) use content::{EMPTY_DIGEST, artifact, bytes_of, image, image_of, index, sha256, sha512};
 pub(crate) use issuer::Issuer;
+pub(crate) use layout::{ClaimPieces, LayoutFolder, evidence, put};
 pub(crate) use raw::Raw;
 pub(crate) use repository::Repository;
 pub(crate) use server::Server;
+pub(crate) use shell::{Said, Shell, reviewed};
 pub(crate) use site::{Fsck, SERVICE, Site, said};

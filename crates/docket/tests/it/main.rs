@@ -2,7 +2,11 @@
 
 mod harness;
 
+mod cli;
 mod clients;
+mod copy;
 mod registry;
 mod restart;
 mod scrapi;
+mod story;
+mod verify;
