@@ -1,5 +1,6 @@
 //! What commands that speak to registries have in common: how to reach them, and what was found there.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -80,7 +81,8 @@ pub(crate) enum GatherError {
     Unavailable { what: String, source: ClientError },
 }
 
-/// Reads an artifact and everything that was said about it.
+/// Reads an artifact and everything that was said about it, except the documents: to show a claim, nobody needs to fetch
+/// gigabytes of evidence. They are not there in what comes back, which must not be judged.
 pub(crate) async fn gather(opened: &Opened) -> Result<(Collected, Material), GatherError> {
     let collected = collect(&opened.source, &opened.reference).await;
     let collected = collected.map_err(blame("the artifact or a manifest that refers to it"))?;
@@ -95,6 +97,24 @@ pub(crate) async fn gather(opened: &Opened) -> Result<(Collected, Material), Gat
     Ok((collected, Material { artifact, claims, gaps }))
 }
 
+/// The same with every document read, for a verdict. Each is read once, however many claims there are about it.
+pub(crate) async fn gather_with_documents(opened: &Opened) -> Result<(Collected, Material), GatherError> {
+    let (collected, mut material) = gather(opened).await?;
+    let mut read: HashMap<Digest, Document> = HashMap::new();
+    for claim in &mut material.claims {
+        let evidence = claim.evidence.as_ref().map(|evidence| evidence.expected);
+        let evidence = collected.referrers.iter().map(|it| &it.fetched).find(|it| Some(it.digest) == evidence);
+        let Some(layer) = evidence.and_then(|evidence| evidence.manifest.layers.first()) else { continue };
+        let document = match read.get(&layer.digest) {
+            Some(document) => *document,
+            None => document(&opened.source, layer).await?,
+        };
+        read.insert(layer.digest, document);
+        claim.document = Some(document);
+    }
+    Ok((collected, material))
+}
+
 async fn claim(
     source: &Source,
     collected: &Collected,
@@ -104,16 +124,12 @@ async fn claim(
     let subject = statement.manifest.subject.as_ref().map(|subject| subject.digest);
     let evidence = collected.referrers.iter().map(|referrer| &referrer.fetched).find(|it| Some(it.digest) == subject);
     let mut layers = statement.manifest.layers.iter();
-    let document = match evidence.and_then(|evidence| evidence.manifest.layers.first()) {
-        Some(layer) => Some(document(source, layer).await?),
-        None => None,
-    };
     Ok(ClaimMaterial {
         manifest: found(statement),
         evidence: evidence.map(found),
         statement: layer(source, "the statement", layers.next(), gaps).await?,
         receipt: layer(source, "the receipt", layers.next(), gaps).await?,
-        document,
+        document: None,
     })
 }
 

@@ -9,7 +9,7 @@ use docket_oci::Reference;
 use docket_proof::trust::Trust;
 
 use crate::cli::output::{Exit, Format, data, json, say};
-use crate::cli::remote::{GatherError, RemoteArgs, gather, title};
+use crate::cli::remote::{GatherError, RemoteArgs, gather_with_documents, title};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         Ok(opened) => opened,
         Err(failure) => return Ok(could_not(&format!("{failure:#}"))),
     };
-    match gather(&opened).await {
+    match gather_with_documents(&opened).await {
         Ok((_, material)) => {
             let verdict = judge(&material, &trust);
             report(&args, &title(&opened, verdict.artifact()), &verdict)
