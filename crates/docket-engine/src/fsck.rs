@@ -9,13 +9,13 @@ use docket_proof::key::{Issuer, PublicKey};
 use docket_proof::merkle::{Frontier, Hash, leaf_hash};
 use docket_proof::receipt::Receipt;
 use docket_proof::statement::{EntryId, SignedStatement};
-use docket_store::{BatchRow, BlobBody, ClaimFilter, EntryRow, StoredBlob};
+use docket_store::{BatchRow, BlobBody, ClaimFilter, EntryRow, IssuerRow, StoredBlob};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
 use crate::instance::Instance;
-use crate::issuers::ISSUER_TYPE;
-use crate::manifest::required;
+use crate::issuers::{GENESIS_INDEX, ISSUER_TYPE};
+use crate::manifest::{new_manifest, required};
 
 /// What was proved, and what could not be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -67,10 +67,16 @@ impl Instance {
             after = last.position;
             for blob in &page {
                 report.blobs += 1;
+                let (expected, row) = (blob.digest, &blob.row);
                 match self.hash_blob(blob).await {
-                    Ok((digest, size)) if digest == blob.digest && size == blob.row.size => {}
-                    Ok((digest, _)) => report.problem(format!("blob {} has the bytes of {digest}", blob.digest)),
-                    Err(failure) => report.problem(format!("blob {}: {failure}", blob.digest)),
+                    Ok((digest, _)) if digest != expected => {
+                        report.problem(format!("blob {expected} has the bytes of {digest}"));
+                    }
+                    Ok((_, size)) if size != row.size => {
+                        report.problem(format!("blob {expected} has {size} bytes, its row says {}", row.size));
+                    }
+                    Ok(_) => {}
+                    Err(failure) => report.problem(format!("blob {expected}: {failure}")),
                 }
             }
         }
@@ -89,7 +95,7 @@ impl Instance {
             BlobBody::File => {
                 let (blobs, digest) = (self.store.blobs().clone(), blob.digest);
                 let hashed = tokio::task::spawn_blocking(move || blobs.verify(&digest)).await;
-                return Ok((hashed.map_err(|_| EngineError::Stopped)??, blob.row.size));
+                return Ok(hashed.map_err(|_| EngineError::Stopped)??);
             }
         };
         Ok((Digest::of(algorithm, &bytes), bytes.len() as u64))
@@ -104,15 +110,22 @@ impl Instance {
             for held in &page {
                 report.manifests += 1;
                 let (repository, digest) = (&held.repository, held.row.digest);
-                let manifest = match Manifest::parse(&held.row.bytes, None) {
+                let manifest = match Manifest::parse(&held.row.bytes, Some(&held.row.media_type)) {
                     Ok(manifest) => manifest,
                     Err(failure) => {
                         report.problem(format!("manifest {repository}@{digest}: {failure}"));
                         continue;
                     }
                 };
+                let expected = new_manifest(digest, held.row.bytes.clone(), &manifest);
+                if (expected.media_type, expected.referrer) != (held.row.media_type.clone(), held.referrer.clone()) {
+                    report.problem(format!("manifest {repository}@{digest} is not listed as what it is"));
+                }
                 report.incomplete += u64::from(!self.is_complete(repository, &manifest).await?);
             }
+        }
+        for (repository, digest) in self.store.dangling_manifests(PROBLEMS_MAX).await? {
+            report.problem(format!("{repository} lists manifest {digest}, which is not stored"));
         }
         for (repository, tag) in self.store.dangling_tags(PROBLEMS_MAX).await? {
             report.problem(format!("tag {repository}:{tag} points to nothing"));
@@ -167,10 +180,31 @@ impl Instance {
         if frontier.size() == head.size && frontier.root() != head.root {
             report.problem("the newest head is not the root of the entries".to_owned());
         }
+        self.check_rest(head.size, &issuers, report).await
+    }
+
+    /// Compares the issuers in force and looks for rows that no head covers. What a running ledger commits meanwhile is
+    /// let pass: rows are read before the head that covers them.
+    async fn check_rest(
+        &self,
+        size: u64,
+        issuers: &BTreeMap<String, IssuerRow>,
+        report: &mut FsckReport,
+    ) -> Result<(), EngineError> {
         let stored = self.store.issuers().await?;
-        let stored: BTreeMap<_, _> = stored.into_iter().map(|row| (row.name, (row.issuer, row.public_key))).collect();
-        if stored != issuers {
+        let entry = self.store.first_entry_from(size).await?;
+        let batch = self.store.batches(size, 1).await?.pop().map(|batch| batch.tree_size);
+        let committed = self.store.head().await?.map_or(0, |head| head.size);
+        let stored = stored.into_iter().filter(|row| !(size..committed).contains(&row.entry));
+        let stored: BTreeMap<_, _> = stored.map(|row| (row.name.clone(), row)).collect();
+        if stored != *issuers {
             report.problem("the issuers in force are not what the issuer entries add up to".to_owned());
+        }
+        if let Some(index) = entry.filter(|index| *index >= committed) {
+            report.problem(format!("entry {index} lies beyond the head of size {committed}"));
+        }
+        if let Some(tree_size) = batch.filter(|tree_size| *tree_size > committed) {
+            report.problem(format!("a signed head of size {tree_size} lies beyond the head of size {committed}"));
         }
         Ok(())
     }
@@ -184,6 +218,11 @@ impl Instance {
         if let Err(failure) = seal.verify(self.ledger.identity().receipt_key.public(), root) {
             report.problem(format!("the head of size {}: {failure}", batch.tree_size));
         }
+        // Put together only to read the header; the path is no proof of anything.
+        let signed_at = Receipt::decode(&seal.receipt(0, batch.tree_size, &[*root])).map(|receipt| receipt.signed_at());
+        if signed_at != Ok(batch.logged_at) {
+            report.problem(format!("the head of size {} was not signed when its row says", batch.tree_size));
+        }
     }
 
     /// Checks one entry: its id, its leaf, who signed it, its receipt, its row in the query index, its placements.
@@ -192,7 +231,7 @@ impl Instance {
         row: &EntryRow,
         leaf: &Hash,
         batch: &BatchRow,
-        issuers: &mut BTreeMap<String, (String, Vec<u8>)>,
+        issuers: &mut BTreeMap<String, IssuerRow>,
     ) -> Result<Result<(), String>, EngineError> {
         if *EntryId::of(&row.bytes).as_bytes() != row.entry_id || row.leaf != *leaf {
             return Ok(Err("its bytes are not those that were logged".to_owned()));
@@ -203,14 +242,20 @@ impl Instance {
         };
         let identity = self.ledger.identity();
         let own = statement.kid() == identity.statement_key.public().thumbprint();
-        let key = if own {
-            Some(identity.statement_key.public().clone())
+        let admitted = if own {
+            Some((identity.statement_key.public().clone(), GENESIS_INDEX))
         } else {
-            let admitted = issuers.values().filter(|(issuer, _)| *issuer == statement.issuer().to_string());
-            let mut keys = admitted.filter_map(|(_, der)| PublicKey::from_spki_der(der).ok());
-            keys.find(|key| key.thumbprint() == statement.kid())
+            let admitted = issuers.values().filter(|row| row.issuer == statement.issuer().as_str());
+            let mut keys =
+                admitted.filter_map(|row| Some((PublicKey::from_spki_der(&row.public_key).ok()?, row.entry)));
+            keys.find(|(key, _)| key.thumbprint() == statement.kid())
         };
-        let Some(key) = key else { return Ok(Err("its issuer was not admitted by an earlier entry".to_owned())) };
+        let Some((key, decided_by)) = admitted else {
+            return Ok(Err("its issuer was not admitted by an earlier entry".to_owned()));
+        };
+        if row.decided_by != decided_by {
+            return Ok(Err(format!("its row names entry {} as what admitted its issuer", row.decided_by)));
+        }
         let (subject, issuer) = (statement.subject().digest(), statement.issuer().clone());
         let claim_type = statement.claim_type().to_owned();
         let verified = match statement.verify(&key) {
@@ -218,8 +263,8 @@ impl Instance {
             Err(failure) => return Ok(Err(failure.to_string())),
         };
         if own && claim_type == ISSUER_TYPE {
-            match admission(verified.statement()) {
-                Some((name, issuer, der)) => drop(issuers.insert(name, (issuer, der))),
+            match admission(verified.statement(), row.index) {
+                Some(admitted) => drop(issuers.insert(admitted.name.clone(), admitted)),
                 None => return Ok(Err("it admits an issuer in an unknown form".to_owned())),
             }
         }
@@ -255,6 +300,9 @@ impl Instance {
                 return Ok(Err("queries do not find it".to_owned()));
             }
         }
+        if subject.is_none() && self.store.indexed_subject(row.index).await?.is_some() {
+            return Ok(Err("queries find it under a subject that it does not name".to_owned()));
+        }
         for placement in self.store.placements(&[row.index]).await? {
             let reference = Reference::Digest(placement.statement);
             // A client may have deleted the statement manifest; one that stands must be the one that was placed.
@@ -275,13 +323,13 @@ impl Instance {
     }
 }
 
-/// Whom an issuer entry admits: name, identity, key as SPKI DER.
-fn admission(statement: &SignedStatement) -> Option<(String, String, Vec<u8>)> {
+/// Whom an issuer entry admits.
+fn admission(statement: &SignedStatement, entry: u64) -> Option<IssuerRow> {
     let docket_proof::statement::Content::Payload { bytes, .. } = statement.content() else { return None };
     let payload: serde_json::Value = serde_json::from_slice(bytes).ok()?;
     let text = |name: &str| payload.get(name)?.as_str().map(str::to_owned);
     let key = PublicKey::from_spki_pem(&text("public_key")?).ok()?;
-    Some((text("name")?, text("issuer")?, key.to_spki_der()))
+    Some(IssuerRow { name: text("name")?, issuer: text("issuer")?, public_key: key.to_spki_der(), entry })
 }
 
 /// Rows read at once.

@@ -125,6 +125,7 @@ fn check_name(name: &str) -> Result<(), EngineError> {
     Ok(())
 }
 
-const GENESIS_INDEX: u64 = 0;
+/// The entry that decides about the service's own statements.
+pub(crate) const GENESIS_INDEX: u64 = 0;
 const NAME_BYTES_MAX: usize = 64;
 const ATTEMPTS_MAX: usize = 4;

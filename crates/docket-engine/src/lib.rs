@@ -23,7 +23,7 @@ pub use access::{Access, Account, Denied, Permit, Right};
 pub use clock::Clock;
 pub use content::{Blob, BlobContent};
 pub use crash::CrashPoint;
-pub use error::EngineError;
+pub use error::{EngineError, PlaceError};
 pub use fsck::{FsckReport, PROBLEMS_MAX};
 pub use instance::{Created, Instance, Options};
 pub use issuers::{GENESIS_TYPE, ISSUER_TYPE, IssuerView};

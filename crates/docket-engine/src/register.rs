@@ -58,7 +58,7 @@ impl Instance {
         permit.scope(Right::Pull)?;
         match self.store.entry_by_id(entry_id.as_bytes()).await? {
             // A committed entry that is not guarded yet is not spoken of yet.
-            Some(row) if row.index < self.ledger.head().size => Ok(Some(self.ledger.fresh_receipt(row.index).await?)),
+            Some(row) if row.index < self.ledger.head().size => Ok(Some(self.ledger.fresh_receipt(&row).await?)),
             _ => Ok(None),
         }
     }

@@ -47,10 +47,11 @@ impl BlobFiles {
         })
     }
 
-    /// Hashes the file of a blob again. Blocks on the disk.
-    pub fn verify(&self, digest: &Digest) -> Result<Digest, StoreError> {
-        let mut file = self.open(digest)?;
-        hash_file(&mut file, digest.algorithm(), &self.folder.blob(digest))
+    /// Hashes the file of a blob again: what it hashes to, and its length in bytes. Blocks on the disk.
+    pub fn verify(&self, digest: &Digest) -> Result<(Digest, u64), StoreError> {
+        let (mut file, path) = (self.open(digest)?, self.folder.blob(digest));
+        let size = file.metadata().map_err(StoreError::file("read", &path))?.len();
+        Ok((hash_file(&mut file, digest.algorithm(), &path)?, size))
     }
 }
 

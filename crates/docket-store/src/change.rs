@@ -51,7 +51,7 @@ pub struct NewManifest {
 }
 
 /// How a manifest appears among the referrers of its subject.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewReferrer {
     /// What it refers to; need not exist.
     pub subject: Digest,

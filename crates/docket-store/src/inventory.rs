@@ -2,10 +2,11 @@
 
 use docket_oci::digest::Digest;
 use docket_oci::name::{RepositoryName, Tag};
+use sqlx::sqlite::SqliteRow;
 
 use crate::catalog::{blob_row, digest, number, parsed};
-use crate::change::{BlobRow, ManifestRow};
-use crate::sql::{column, fetch_all};
+use crate::change::{BlobRow, ManifestRow, NewReferrer};
+use crate::sql::{column, fetch_all, fetch_optional};
 use crate::{Store, StoreError};
 
 /// A blob and the position after which the next page starts.
@@ -28,6 +29,8 @@ pub struct HeldManifest {
     pub repository: RepositoryName,
     /// What its row says.
     pub row: ManifestRow,
+    /// How it is listed among the referrers of its subject.
+    pub referrer: Option<NewReferrer>,
 }
 
 impl Store {
@@ -46,8 +49,10 @@ impl Store {
 
     /// Manifests after a position, at most `limit`.
     pub async fn held_manifests(&self, after: (u64, u64), limit: usize) -> Result<Vec<HeldManifest>, StoreError> {
-        const TEXT: &str = "SELECT m.repo_id, m.digest_id, r.name, d.value, m.media_type, b.body FROM manifest m \
-            JOIN repo r ON r.id = m.repo_id JOIN digest d ON d.id = m.digest_id JOIN blob b ON b.digest_id = m.digest_id \
+        const TEXT: &str = "SELECT m.repo_id, m.digest_id, r.name, d.value, m.media_type, b.body, \
+            s.value, m.artifact_type, m.descriptor FROM manifest m \
+            JOIN repo r ON r.id = m.repo_id JOIN digest d ON d.id = m.digest_id \
+            JOIN blob b ON b.digest_id = m.digest_id AND b.body IS NOT NULL LEFT JOIN digest s ON s.id = m.subject_id \
             WHERE (m.repo_id, m.digest_id) > ($1, $2) ORDER BY m.repo_id, m.digest_id LIMIT $3";
         let values = [after.0.into(), after.1.into(), (limit as u64).into()];
         let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("walk the manifests"))?;
@@ -57,6 +62,7 @@ impl Store {
                 position: (number(row, 0)?, number(row, 1)?),
                 repository: parsed(column::<String>(row, 2)?.parse(), "a repository")?,
                 row: ManifestRow { digest: digest(row, 3)?, media_type: column(row, 4)?, bytes: bytes.into() },
+                referrer: referrer(row)?,
             })
         };
         rows.iter().map(held).collect()
@@ -75,6 +81,30 @@ impl Store {
         rows.iter().map(tag).collect()
     }
 
+    /// Manifests of a repository whose bytes are in no row; at most `limit`.
+    pub async fn dangling_manifests(&self, limit: usize) -> Result<Vec<(RepositoryName, Digest)>, StoreError> {
+        const TEXT: &str = "SELECT r.name, d.value FROM manifest m JOIN repo r ON r.id = m.repo_id \
+            JOIN digest d ON d.id = m.digest_id WHERE NOT EXISTS \
+            (SELECT 1 FROM blob b WHERE b.digest_id = m.digest_id AND b.body IS NOT NULL) LIMIT $1";
+        let rows = fetch_all(&self.readers, TEXT, &[(limit as u64).into()]).await;
+        let rows = rows.map_err(StoreError::database("walk the manifests"))?;
+        rows.iter().map(named_digest).collect()
+    }
+
+    /// The artifact under which queries find an entry.
+    pub async fn indexed_subject(&self, index: u64) -> Result<Option<Digest>, StoreError> {
+        const TEXT: &str = "SELECT d.value FROM entry e JOIN digest d ON d.id = e.subject_id WHERE e.idx = $1";
+        let row = fetch_optional(&self.readers, TEXT, &[index.into()]).await;
+        row.map_err(StoreError::database("read a subject"))?.map(|row| digest(&row, 0)).transpose()
+    }
+
+    /// The first entry at or after an index, whether or not the head covers it.
+    pub async fn first_entry_from(&self, index: u64) -> Result<Option<u64>, StoreError> {
+        const TEXT: &str = "SELECT idx FROM entry WHERE idx >= $1 ORDER BY idx LIMIT 1";
+        let row = fetch_optional(&self.readers, TEXT, &[index.into()]).await;
+        row.map_err(StoreError::database("read an entry"))?.map(|row| number(&row, 0)).transpose()
+    }
+
     /// Blobs that a repository shows but that have no row; at most `limit`.
     pub async fn dangling_links(&self, limit: usize) -> Result<Vec<(RepositoryName, Digest)>, StoreError> {
         const TEXT: &str = "SELECT r.name, d.value FROM blob_link l JOIN repo r ON r.id = l.repo_id \
@@ -82,7 +112,18 @@ impl Store {
             (SELECT 1 FROM blob b WHERE b.digest_id = l.digest_id) LIMIT $1";
         let rows = fetch_all(&self.readers, TEXT, &[(limit as u64).into()]).await;
         let rows = rows.map_err(StoreError::database("walk the links"))?;
-        let link = |row| Ok((parsed(column::<String>(row, 0)?.parse(), "a repository")?, digest(row, 1)?));
-        rows.iter().map(link).collect()
+        rows.iter().map(named_digest).collect()
     }
+}
+
+fn named_digest(row: &SqliteRow) -> Result<(RepositoryName, Digest), StoreError> {
+    Ok((parsed(column::<String>(row, 0)?.parse(), "a repository")?, digest(row, 1)?))
+}
+
+/// The columns of a held manifest that make it a referrer.
+fn referrer(row: &SqliteRow) -> Result<Option<NewReferrer>, StoreError> {
+    if column::<Option<&[u8]>>(row, 6)?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(NewReferrer { subject: digest(row, 6)?, artifact_type: column(row, 7)?, descriptor: column(row, 8)? }))
 }

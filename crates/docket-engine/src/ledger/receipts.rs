@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use docket_proof::merkle::Hash;
+use docket_proof::merkle::{Hash, root_from_path};
 use docket_proof::statement::transparent;
 use docket_store::EntryRow;
 
@@ -29,12 +29,16 @@ impl Ledger {
 
     /// A receipt in the newest tree that may be spoken of; a pure read. `None` while the entry stands alone, since a
     /// tree of one leaf has no path and RFC 9942 wants one.
-    pub(crate) async fn fresh_receipt(&self, index: u64) -> Result<Option<Vec<u8>>, EngineError> {
-        let head = self.head();
+    pub(crate) async fn fresh_receipt(&self, row: &EntryRow) -> Result<Option<Vec<u8>>, EngineError> {
+        let (head, index) = (self.head(), row.index);
         if head.size <= 1 || index >= head.size {
             return Ok(None);
         }
         let path = self.shared.tiles.path(index, head.size).await?;
+        // Rows and tiles may be damaged; a receipt that does not hold is never given out.
+        if root_from_path(index, head.size, &row.leaf, &path) != Ok(head.root) {
+            return Err(EngineError::Unproven(format!("the stored hashes do not lead from entry {index} to the head")));
+        }
         Ok(Some(head.seal.receipt(index, head.size, &path)))
     }
 

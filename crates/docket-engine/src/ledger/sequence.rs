@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use docket_judge::policy::AdmittedIssuer;
+use docket_oci::name::Reference;
+use docket_proof::key::Thumbprint;
 use docket_proof::merkle::Frontier;
 use docket_store::{AppendOutcome, EntryRow, GuardPoint};
 use tokio::sync::{mpsc, oneshot};
@@ -36,10 +38,12 @@ impl Sequencer {
             return jobs.into_iter().for_each(|job| send(job.reply, Err(EngineError::ReadOnly(reason.clone()))));
         }
 
-        // 1. Send back what was decided under another policy, set aside what is in the ledger already or twice in
-        //    this batch. A crash leaves nothing: nobody was answered.
+        // 1. Send back what was decided under another policy or contradicts an admission before it in this batch, set
+        //    aside what is in the ledger already or twice in this batch. A crash leaves nothing: nobody was answered.
         let policy_entry = self.shared.read(|state| state.policy.entry);
-        let (current, stale): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.policy_entry == policy_entry);
+        let mut admissions = Admissions::default();
+        let in_force = |job: &Job| job.policy_entry == policy_entry && admissions.take(&job.candidate);
+        let (current, stale): (Vec<_>, Vec<_>) = jobs.into_iter().partition(in_force);
         stale.into_iter().for_each(|job| send(job.reply, Ok(Logged::DecideAgain)));
         let (mut fresh, mut known) = (Vec::new(), Vec::new());
         match self.known(&current).await {
@@ -161,9 +165,14 @@ impl Sequencer {
         let Some(placement) = placements.iter().find(|placement| placement.repository.as_str() == repository) else {
             return Ok(false);
         };
-        // A statement manifest that was deleted since comes back when its claim is added again.
-        let reference = docket_oci::name::Reference::Digest(placement.statement);
-        Ok(self.shared.store.manifest(&placement.repository, &reference).await?.is_some())
+        // A statement or evidence manifest that was deleted since comes back when its claim is added again.
+        for manifest in [Some(placement.statement), placement.evidence].into_iter().flatten() {
+            let reference = Reference::Digest(manifest);
+            if self.shared.store.manifest(&placement.repository, &reference).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn advance_guard(&self, point: GuardPoint) {
@@ -198,6 +207,25 @@ impl Sequencer {
         tracing::error!(reason, "the ledger stops taking entries");
         self.shared.write(|state| state.read_only = Some(reason.to_owned()));
         replies.into_iter().for_each(|reply| send(reply, Err(EngineError::ReadOnly(reason.to_owned()))));
+    }
+}
+
+/// The admissions of one batch: each was checked against the policy before it, not against the others.
+#[derive(Debug, Default)]
+struct Admissions {
+    names: HashSet<String>,
+    keys: HashSet<Thumbprint>,
+}
+
+impl Admissions {
+    /// Whether the candidate goes with those before it: no second admission of a name or of a key.
+    fn take(&mut self, candidate: &Candidate) -> bool {
+        let Some(admission) = &candidate.admits else { return true };
+        let key = admission.key.thumbprint();
+        if self.names.contains(&admission.name) || self.keys.contains(&key) {
+            return false;
+        }
+        self.names.insert(admission.name.clone()) && self.keys.insert(key)
     }
 }
 

@@ -1,0 +1,18 @@
+//! What the engine promises, at the crate's border: real stores in temporary folders, real signatures, a clock moved by
+//! hand. Each scenario ends by opening the folder again and proving everything that is stored.
+
+mod access;
+mod concurrency;
+mod dishonest;
+mod genesis;
+mod naive;
+mod placement;
+mod policy;
+mod refusal;
+mod repetition;
+mod rollback;
+mod rows;
+mod signer;
+mod site;
+mod tiles;
+mod upload;
