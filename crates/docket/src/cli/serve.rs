@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
 use docket_engine::{Clock, Instance, Options};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::output::{Exit, UsageError, say};
@@ -57,6 +57,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let operator = axum::serve(admin, http::operator(Arc::clone(&instance)));
     let public = tokio::spawn(public.with_graceful_shutdown(stopped(stopping.clone())).into_future());
     let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping)).into_future());
+    // Before anyone is told that the server runs: from then on, a signal must end it in good order.
+    let signals = Signals::listen()?;
     say(&format!("docket {} serves {}", env!("CARGO_PKG_VERSION"), instance.service()));
     say(&format!("  registry   http://{address}/v2/"));
     say(&format!("  ledger     http://{address}/entries  (tree size {})", instance.tree_size()));
@@ -66,7 +68,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(reason) = instance.read_only() {
         say(&format!("  READ-ONLY  {reason}"));
     }
-    asked_to_stop().await?;
+    signals.asked_to_stop().await;
     say("docket: finishing what is in flight");
     stop.send_replace(true);
     for server in [public, operator] {
@@ -106,13 +108,24 @@ fn bind_admin(path: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+/// The signals by which an operator, or a terminal, ends the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn asked_to_stop(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {
