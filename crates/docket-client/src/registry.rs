@@ -133,10 +133,10 @@ fn scopes_of(method: &Method, path: &str) -> Vec<String> {
     let Ok(call) = Call::parse(method.as_str(), path, None) else { return Vec::new() };
     match (call.repository(), call.action()) {
         (Some(repository), Action::Pull) => pull_scope(repository),
-        (Some(repository), Action::Push) => push_scope(repository),
+        (Some(repository), Action::Push | Action::Claim) => push_scope(repository),
         (Some(repository), Action::Delete) => vec![format!("repository:{repository}:delete")],
         (_, Action::Catalog) => vec!["registry:catalog:*".to_owned()],
-        (_, Action::Ping) | (None, Action::Pull | Action::Push | Action::Delete) => Vec::new(),
+        (_, Action::Ping) | (None, Action::Pull | Action::Push | Action::Claim | Action::Delete) => Vec::new(),
     }
 }
 

@@ -98,6 +98,9 @@ pub enum EngineError {
     /// Environment: the batch could not be stored, and certainly was not.
     #[error("nothing was logged, try again: {0}")]
     NotLogged(std::sync::Arc<StoreError>),
+    /// Environment: one read of the ledger failed; nothing was changed.
+    #[error("the ledger could not be read; nothing was logged, try again")]
+    Unreadable,
     /// Us: the ledger's outcome is not known; a restart settles it.
     #[error("the ledger has stopped after a storage failure; restart docket")]
     Stopped,

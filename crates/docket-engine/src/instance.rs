@@ -63,6 +63,7 @@ impl Instance {
         let identity = Identity { service: service.clone(), log: log.clone(), receipt_key, statement_key };
         let point = Ledger::genesis(&store, &identity, clock.now()).await?;
         HeadGuard::create(&folder.guard(), point)?;
+        store.sync_names()?;
         store.close().await;
         Ok(Created { service, log, receipt_key: public })
     }
@@ -107,6 +108,11 @@ impl Instance {
     /// The rules that permits come from.
     pub fn access(&self) -> Access {
         Access
+    }
+
+    /// The data folder.
+    pub fn data_folder(&self) -> &Path {
+        self.store.folder().root()
     }
 
     /// The service's identity, `iss` of its receipts.

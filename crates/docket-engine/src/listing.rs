@@ -25,11 +25,6 @@ impl Instance {
         Ok(cut(tags, limit))
     }
 
-    /// Tags that point to a manifest.
-    pub async fn tags_of(&self, permit: &Permit, digest: &Digest) -> Result<Vec<Tag>, EngineError> {
-        Ok(self.store.tags_of(permit.repository(Right::Pull)?, digest).await?)
-    }
-
     /// Repositories after `last` in byte order, at most `limit`, and whether more follow.
     pub async fn repositories(
         &self,
@@ -50,8 +45,9 @@ impl Instance {
         last: Option<&Digest>,
     ) -> Result<ReferrersPage, EngineError> {
         let repository = permit.repository(Right::Pull)?;
-        let rows = self.store.referrers(repository, subject, artifact_type, last, REFERRERS_PAGE_MAX + 1).await?;
-        let (rows, more) = cut(rows, REFERRERS_PAGE_MAX);
+        let page =
+            self.store.referrers(repository, subject, artifact_type, last, REFERRERS_PAGE_MAX, REFERRERS_BYTES_MAX);
+        let (rows, more) = page.await?;
         let next = rows.last().filter(|_| more).map(|row| row.digest);
         let descriptor = |descriptor: &str| {
             serde_json::from_str(descriptor).map_err(|_| EngineError::Unproven(format!("a referrer of {subject}")))
@@ -68,5 +64,7 @@ fn cut<T>(mut rows: Vec<T>, limit: usize) -> (Vec<T>, bool) {
     (rows, more)
 }
 
-/// Referrers in one answer; with annotations of the usual size this stays far below the 4 MiB clients read.
+/// Referrers in one answer.
 const REFERRERS_PAGE_MAX: usize = 1000;
+/// Bytes of descriptors in one answer: clients read at most 4 MiB, and annotations can be large.
+const REFERRERS_BYTES_MAX: usize = 3 * 1024 * 1024;

@@ -99,7 +99,9 @@ impl Instance {
         let claim = |row: &EntryRow| {
             let missing = || EngineError::Unproven(format!("the batch of entry {} is missing", row.index));
             let logged_at = *times.get(&row.tree_size).ok_or_else(missing)?;
-            claim(row, logged_at, placements.iter().filter(|placement| placement.index == row.index))
+            // Placements come ordered by index.
+            let first = placements.partition_point(|placement| placement.index < row.index);
+            claim(row, logged_at, placements[first..].iter().take_while(|placement| placement.index == row.index))
         };
         Ok(ClaimPage { tree_size, claims: rows.iter().map(claim).collect::<Result<_, _>>()?, next })
     }
@@ -115,7 +117,8 @@ fn claim<'a>(
     logged_at: i64,
     placements: impl Iterator<Item = &'a PlacementRow>,
 ) -> Result<Claim, EngineError> {
-    let statement = SignedStatement::decode(&row.bytes)?;
+    let statement = SignedStatement::decode(&row.bytes)
+        .map_err(|failure| EngineError::Unproven(format!("entry {}: {failure}", row.index)))?;
     Ok(Claim {
         entry: EntryId::from_bytes(row.entry_id).to_string(),
         index: row.index,

@@ -55,12 +55,18 @@ impl Instance {
     /// A fresh receipt for an entry, in the newest tree. `None` if there is no such entry; `Some(None)` while it
     /// stands alone in the ledger.
     pub async fn receipt(&self, permit: &Permit, entry_id: &EntryId) -> Result<Option<Option<Vec<u8>>>, EngineError> {
-        permit.scope(Right::Pull)?;
-        match self.store.entry_by_id(entry_id.as_bytes()).await? {
-            // A committed entry that is not guarded yet is not spoken of yet.
-            Some(row) if row.index < self.ledger.head().size => Ok(Some(self.ledger.fresh_receipt(&row).await?)),
-            _ => Ok(None),
+        let repository = permit.scope(Right::Pull)?;
+        let row = self.store.entry_by_id(entry_id.as_bytes()).await?;
+        // A committed entry that is not guarded yet is not spoken of yet.
+        let Some(row) = row.filter(|row| row.index < self.ledger.head().size) else { return Ok(None) };
+        if let Some(repository) = repository {
+            // Asked for by way of a repository, an entry is there only if it was placed there.
+            let placements = self.store.placements(&[row.index]).await?;
+            if !placements.iter().any(|placement| placement.repository == *repository) {
+                return Ok(None);
+            }
         }
+        Ok(Some(self.ledger.fresh_receipt(&row).await?))
     }
 
     /// Finds where a statement becomes visible in a repository. Compared by digest: the path of a request is not
@@ -104,14 +110,17 @@ impl Instance {
         media_type: &str,
     ) -> Result<(Descriptor, Option<NewManifest>), EngineError> {
         let blob = self.store.blob(repository, document).await?.ok_or(PlaceError::DocumentMissing(*document))?;
-        let candidates =
-            self.store.referrers(repository, &artifact.digest, Some(media_type), None, EVIDENCE_CANDIDATES_MAX).await?;
-        for candidate in candidates {
+        let (limit, bytes_max) = (EVIDENCE_CANDIDATES_MAX, EVIDENCE_BYTES_MAX);
+        let page = self.store.referrers(repository, &artifact.digest, Some(media_type), None, limit, bytes_max);
+        for candidate in page.await?.0 {
             let row = self.store.manifest(repository, &Reference::Digest(candidate.digest)).await?;
-            let Some(row) = row else { continue };
-            let manifest = Manifest::parse(&row.bytes, None)?;
+            // What `oras attach` makes is small; a large one is not parsed on this path.
+            let Some(row) = row.filter(|row| row.bytes.len() <= EVIDENCE_MANIFEST_BYTES_MAX) else { continue };
+            // Only one that says itself what it is: a reader of the claim compares its type with what was signed.
+            let Ok(manifest) = Manifest::parse(&row.bytes, Some(&row.media_type)) else { continue };
             if let [layer] = manifest.layers.as_slice()
                 && layer.digest == *document
+                && manifest.artifact_type.as_deref() == Some(media_type)
             {
                 return Ok((Descriptor::new(row.media_type, row.digest, row.bytes.len() as u64), None));
             }
@@ -126,3 +135,7 @@ impl Instance {
 const DECISIONS_MAX: usize = 4;
 /// Referrers of one type looked at for an evidence manifest that stands already.
 const EVIDENCE_CANDIDATES_MAX: usize = 100;
+/// Bytes of their descriptors.
+const EVIDENCE_BYTES_MAX: usize = 1024 * 1024;
+/// The largest one that is looked into.
+const EVIDENCE_MANIFEST_BYTES_MAX: usize = 64 * 1024;

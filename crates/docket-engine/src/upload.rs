@@ -42,14 +42,21 @@ pub struct OpenUpload {
 }
 
 impl Instance {
-    /// Opens an upload and gives its id.
+    /// Takes a whole blob in one request. Nobody else can know of it, so it is gone if the caller goes away.
+    pub fn start_single_upload(&self, permit: &Permit, algorithm: Algorithm) -> Result<OpenUpload, EngineError> {
+        let repository = permit.repository(Right::Push)?.clone();
+        let staging = Arc::new(tokio::sync::Mutex::new(Some(self.store.blobs().stage(algorithm))));
+        let staging = staging.try_lock_owned().map_err(|_| EngineError::UploadBusy { size: 0 })?;
+        Ok(OpenUpload { id: String::new(), repository, received: Arc::default(), staging })
+    }
+
+    /// Opens an upload of several requests and gives its id.
     pub fn start_upload(&self, permit: &Permit, algorithm: Algorithm) -> Result<String, EngineError> {
         let repository = permit.repository(Right::Push)?.clone();
         let now = self.clock.now();
         let mut sessions = self.uploads.lock();
-        if sessions.len() >= UPLOADS_MAX / 2 {
-            sessions.retain(|_, session| session.last_used + IDLE_SECONDS_MAX > now);
-        }
+        // A look at every session, but pushes that open one are rare beside everything else they do.
+        sessions.retain(|_, session| session.last_used + IDLE_SECONDS_MAX > now || session.is_busy());
         if sessions.len() >= UPLOADS_MAX {
             return Err(EngineError::TooManyUploads);
         }
@@ -117,12 +124,34 @@ impl OpenUpload {
         let Some(staging) = self.staging.as_mut() else {
             return Err(EngineError::UploadUnknown(self.id.clone()));
         };
-        if staging.size() + chunk.len() as u64 > BLOB_BYTES_MAX {
+        let size = staging.size() + chunk.len() as u64;
+        if size > BLOB_BYTES_MAX {
             return Err(EngineError::BlobTooLarge { limit: BLOB_BYTES_MAX });
         }
+        // Before the wait: a caller that goes away in it leaves the chunk in the session.
+        self.received.store(size, Ordering::Release);
         let written = staging.write(chunk).await;
-        self.received.store(staging.size(), Ordering::Release);
+        if written.is_err() {
+            // A chunk is missing now, so the session can never give the right digest.
+            *self.staging = None;
+        }
         Ok(written?)
+    }
+
+    /// Ends this request's part of the upload; the next one goes on from here.
+    pub async fn rest(mut self) -> Result<u64, EngineError> {
+        let Some(staging) = self.staging.as_mut() else {
+            return Err(EngineError::UploadUnknown(self.id.clone()));
+        };
+        staging.rest().await?;
+        Ok(staging.size())
+    }
+}
+
+impl Session {
+    /// Whether a request is writing to it.
+    fn is_busy(&self) -> bool {
+        self.staging.try_lock().is_err()
     }
 }
 

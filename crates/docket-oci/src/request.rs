@@ -158,6 +158,8 @@ pub enum Action {
     Push,
     /// Remove from one repository.
     Delete,
+    /// Registers a statement and places it in a repository.
+    Claim,
 }
 
 impl Call {
@@ -199,8 +201,8 @@ impl Call {
             | Self::UploadPatch { .. }
             | Self::UploadFinish { .. }
             | Self::UploadCancel { .. }
-            | Self::PutManifest { .. }
-            | Self::ScittRegister { .. } => Action::Push,
+            | Self::PutManifest { .. } => Action::Push,
+            Self::ScittRegister { .. } => Action::Claim,
             Self::DeleteBlob { .. } | Self::DeleteManifest { .. } => Action::Delete,
         }
     }

@@ -1,10 +1,11 @@
 //! Content on disk: staged while it is received, synced, then renamed to the name of its digest.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use docket_oci::crypto::Hasher;
@@ -14,16 +15,22 @@ use tokio::task::JoinHandle;
 use crate::StoreError;
 use crate::change::{BlobBody, NewBlob};
 use crate::keys::{DataFolder, INLINE_BYTES_MAX};
+use crate::writer::end;
 
 /// The blob files of a data folder.
 #[derive(Debug, Clone)]
 pub struct BlobFiles {
     folder: Arc<DataFolder>,
+    pub(crate) folders: Arc<Folders>,
 }
+
+/// Folders whose names this process knows to be durable. Held while one is made, so that nobody relies on it before.
+#[derive(Debug, Default)]
+pub(crate) struct Folders(Mutex<HashSet<PathBuf>>);
 
 impl BlobFiles {
     pub(crate) fn new(folder: Arc<DataFolder>) -> Self {
-        Self { folder }
+        Self { folder, folders: Arc::default() }
     }
 
     /// Begins content of unknown length, hashed with `algorithm` while it arrives.
@@ -31,6 +38,7 @@ impl BlobFiles {
         let path = self.folder.staging().join(uuid::Uuid::new_v4().to_string());
         Staging {
             folder: Arc::clone(&self.folder),
+            folders: Arc::clone(&self.folders),
             sink: Some(Sink { hasher: Hasher::new(algorithm), algorithm, path, file: None, kept: BytesMut::new() }),
             waiting: BytesMut::new(),
             size: 0,
@@ -59,6 +67,7 @@ impl BlobFiles {
 #[derive(Debug)]
 pub struct Staging {
     folder: Arc<DataFolder>,
+    folders: Arc<Folders>,
     /// Away while a write is in flight.
     sink: Option<Sink>,
     waiting: BytesMut,
@@ -102,11 +111,20 @@ impl Staging {
         self.flush().await
     }
 
+    /// Hands what was received to the disk, so that an idle upload holds no more memory than a row's worth.
+    pub async fn rest(&mut self) -> Result<(), StoreError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.flush().await
+    }
+
     /// Ends the content: compares the digest, syncs, renames. Blobs that fit a row touch no file.
     pub async fn finish(mut self, expected: &Digest) -> Result<StagedBlob, StoreError> {
         self.flush().await?;
         let mut sink = self.settle().await?;
-        let (expected, size, folder) = (*expected, self.size, Arc::clone(&self.folder));
+        let (expected, size) = (*expected, self.size);
+        let (folder, folders) = (Arc::clone(&self.folder), Arc::clone(&self.folders));
         blocking(move || {
             let actual = sink.digest(expected.algorithm())?;
             if actual != expected {
@@ -117,8 +135,8 @@ impl Staging {
                 Some(file) => {
                     // A crash before the rename leaves a staged file, removed at start; after it, a blob that no row
                     // names, which the next push of the same content takes over.
-                    file.sync_all().map_err(StoreError::file("sync", &sink.path))?;
-                    install(&sink.path, &folder.blob(&expected))?;
+                    must_sync(&sink.path, file.sync_all())?;
+                    install(&sink.path, &folder.blob(&expected), &folders)?;
                     BlobBody::File
                 }
             };
@@ -129,7 +147,7 @@ impl Staging {
 
     async fn flush(&mut self) -> Result<(), StoreError> {
         let mut sink = self.settle().await?;
-        let chunk = self.waiting.split().freeze();
+        let chunk = std::mem::take(&mut self.waiting).freeze();
         self.writing = Some(tokio::task::spawn_blocking(move || {
             sink.write(&chunk)?;
             Ok(sink)
@@ -231,25 +249,47 @@ impl BlobReader {
     }
 }
 
-/// Renames a synced file to its final name and makes the name durable.
-fn install(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let parent = to.parent().unwrap_or(to);
-    if !parent.is_dir() {
-        std::fs::create_dir_all(parent).map_err(StoreError::file("create", parent))?;
-        let above = parent.ancestors().skip(1).take(2);
-        above.into_iter().try_for_each(sync_folder)?;
+impl Folders {
+    /// Makes a folder and those above it, and their names durable, once per process.
+    fn make(&self, path: &Path) -> Result<(), StoreError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(path) {
+            return Ok(());
+        }
+        std::fs::create_dir_all(path).map_err(StoreError::file("create", path))?;
+        for above in path.ancestors().skip(1).take(FOLDERS_DEEP) {
+            sync_folder(above)?;
+        }
+        known.insert(path.to_owned());
+        Ok(())
     }
+}
+
+/// Renames a synced file to its final name and makes the name durable.
+fn install(from: &Path, to: &Path, folders: &Folders) -> Result<(), StoreError> {
+    let parent = to.parent().unwrap_or(to);
+    folders.make(parent)?;
     std::fs::rename(from, to).map_err(StoreError::file("rename to", to))?;
-    sync_folder(parent)
+    must_sync(parent, File::open(parent).and_then(|folder| folder.sync_all()))
+}
+
+/// A failed sync ends the process: what is on disk is unknown then, and a repeated sync may claim success falsely.
+fn must_sync(path: &Path, synced: std::io::Result<()>) -> Result<(), StoreError> {
+    match synced {
+        Err(failure) if failure.kind() != std::io::ErrorKind::StorageFull => {
+            end(&format!("cannot sync {}: {failure}", path.display()))
+        }
+        synced => synced.map_err(StoreError::file("sync", path)),
+    }
 }
 
 /// Writes a small file whole: temporary name, sync, rename, sync of the folder.
-pub(crate) fn write_file(staging: &Path, to: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn write_file(staging: &Path, to: &Path, folders: &Folders, bytes: &[u8]) -> Result<(), StoreError> {
     let from = staging.join(uuid::Uuid::new_v4().to_string());
     let mut file = File::create(&from).map_err(StoreError::file("create", &from))?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     written.map_err(StoreError::file("write", &from))?;
-    install(&from, to)
+    install(&from, to, folders)
 }
 
 pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
@@ -277,3 +317,5 @@ pub(crate) async fn blocking<T: Send + 'static>(
 const WRITE_BYTES: usize = 1024 * 1024;
 /// Content of one read; a download holds at most two of these.
 const READ_BYTES: u64 = 512 * 1024;
+/// Levels of folders below the data folder: `blobs/sha256/ab`, `tiles/tile/0/x001`.
+const FOLDERS_DEEP: usize = 4;

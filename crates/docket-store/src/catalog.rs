@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use docket_oci::digest::Digest;
 use docket_oci::name::{Reference, RepositoryName, Tag};
+use futures_util::StreamExt as _;
 use sqlx::sqlite::SqliteRow;
 
 use crate::change::{
     BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestRow, PlacementRow, ReferrerRow,
 };
 use crate::rows::{KIND_FILE, KIND_INLINE, KIND_RECEIPT, KIND_STATEMENT};
-use crate::sql::{Lookup, Value, column, fetch_all, fetch_optional};
+use crate::sql::{Lookup, Value, column, fetch, fetch_all, fetch_optional};
 use crate::{Store, StoreError};
 
 /// What a query asks for; `None` = anything.
@@ -95,15 +96,6 @@ impl Store {
         tags.collect::<Result<_, _>>().map(Some)
     }
 
-    /// Tags that point to a manifest.
-    pub async fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Result<Vec<Tag>, StoreError> {
-        const TEXT: &str = "SELECT t.name FROM repo r JOIN digest d ON d.value = $2 \
-            JOIN tag t ON t.repo_id = r.id AND t.digest_id = d.id WHERE r.name = $1 ORDER BY t.name";
-        let values = [repository.as_str().into(), digest.to_key().into()];
-        let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read tags"))?;
-        rows.iter().map(|row| parsed(column::<String>(row, 0)?.parse(), "a tag")).collect()
-    }
-
     /// Repositories after `last` in byte order, at most `limit`.
     pub async fn repositories(&self, last: &str, limit: usize) -> Result<Vec<RepositoryName>, StoreError> {
         const TEXT: &str = "SELECT name FROM repo WHERE name > $1 ORDER BY name LIMIT $2";
@@ -119,7 +111,8 @@ impl Store {
         Ok(row.map_err(StoreError::database("read a repository"))?.is_some())
     }
 
-    /// Manifests whose subject is `subject`, optionally of one artifact type, after `last`, at most `limit`.
+    /// Manifests whose subject is `subject`, optionally of one artifact type, after `last`: at most `limit` of them, and of
+    /// descriptors at most `bytes_max` bytes beyond the first. The flag says whether more follow.
     pub async fn referrers(
         &self,
         repository: &RepositoryName,
@@ -127,7 +120,8 @@ impl Store {
         artifact_type: Option<&str>,
         last: Option<&Digest>,
         limit: usize,
-    ) -> Result<Vec<ReferrerRow>, StoreError> {
+        bytes_max: usize,
+    ) -> Result<(Vec<ReferrerRow>, bool), StoreError> {
         const TEXT: &str = "SELECT d.value, m.descriptor FROM repo r JOIN digest s ON s.value = $2 \
             JOIN manifest m ON m.repo_id = r.id AND m.subject_id = s.id JOIN digest d ON d.id = m.digest_id \
             WHERE r.name = $1 AND ($3 IS NULL OR m.artifact_type = $3) \
@@ -137,11 +131,20 @@ impl Store {
             subject.to_key().into(),
             artifact_type.map_or(Value::Null, Value::from),
             last.map_or(Value::Null, |digest| digest.to_key().into()),
-            (limit as u64).into(),
+            (limit as u64 + 1).into(),
         ];
-        let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read referrers"))?;
-        let row = |row| Ok(ReferrerRow { digest: digest(row, 0)?, descriptor: column(row, 1)? });
-        rows.iter().map(row).collect()
+        let mut stream = fetch(&self.readers, TEXT, &values);
+        let (mut found, mut bytes) = (Vec::<ReferrerRow>::new(), 0);
+        while let Some(row) = stream.next().await {
+            let row = row.map_err(StoreError::database("read referrers"))?;
+            let row = ReferrerRow { digest: digest(&row, 0)?, descriptor: column(&row, 1)? };
+            bytes += row.descriptor.len();
+            if found.len() == limit || (bytes > bytes_max && !found.is_empty()) {
+                return Ok((found, true));
+            }
+            found.push(row);
+        }
+        Ok((found, false))
     }
 
     /// The newest tree; `None` before the genesis entry.

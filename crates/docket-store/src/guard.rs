@@ -33,7 +33,7 @@ pub struct HeadGuard {
 }
 
 impl HeadGuard {
-    /// Writes the first guard file. Durable when this returns.
+    /// Writes the first guard file and syncs it; its name in the folder is for the caller to sync.
     pub fn create(path: &Path, point: GuardPoint) -> Result<(), StoreError> {
         let file = OpenOptions::new().write(true).create_new(true).open(path);
         let file = file.map_err(StoreError::file("create the head guard", path))?;

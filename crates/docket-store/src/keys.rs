@@ -44,6 +44,11 @@ impl DataFolder {
         self.root.join("docket.db")
     }
 
+    /// The database's write-ahead log.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("docket.db-wal")
+    }
+
     /// The head guard.
     pub fn guard(&self) -> PathBuf {
         self.root.join("guard")

@@ -44,7 +44,12 @@ impl Rows {
             BlobBody::StatementOf(index) => (KIND_STATEMENT, (*index).into(), Value::Null),
             BlobBody::ReceiptOf(index) => (KIND_RECEIPT, (*index).into(), Value::Null),
         };
-        self.blobs.insert(digest, vec![digest.into(), blob.size.into(), kind.into(), entry, body]);
+        let row = vec![digest.into(), blob.size.into(), kind.into(), entry, body];
+        // The same rule as at the conflict below, for two changes of one group.
+        match self.blobs.get(&digest) {
+            Some(before) if before[BLOB_KIND] != KIND_FILE.into() || kind != KIND_INLINE => {}
+            _ => drop(self.blobs.insert(digest, row)),
+        }
     }
 
     pub(crate) fn link(&mut self, repo: i64, digest: i64) {
@@ -147,6 +152,9 @@ pub(crate) const KIND_INLINE: i64 = 0;
 pub(crate) const KIND_FILE: i64 = 1;
 pub(crate) const KIND_STATEMENT: i64 = 2;
 pub(crate) const KIND_RECEIPT: i64 = 3;
+
+/// Where a blob row has its kind.
+const BLOB_KIND: usize = 2;
 
 static REPO: Insert = Insert::new("repo", &["id", "name"], "");
 static DIGEST: Insert = Insert::new("digest", &["id", "value"], "");

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::stream::BoxStream;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteRow, SqliteSynchronous,
@@ -188,6 +189,15 @@ pub(crate) async fn fetch_all(
     values: &[Value],
 ) -> Result<Vec<SqliteRow>, sqlx::Error> {
     values.iter().fold(sqlx::query(text), bind).fetch_all(pool).await
+}
+
+/// The rows of one statement, one at a time.
+pub(crate) fn fetch<'a>(
+    pool: &'a SqlitePool,
+    text: &'static str,
+    values: &'a [Value],
+) -> BoxStream<'a, Result<SqliteRow, sqlx::Error>> {
+    values.iter().fold(sqlx::query(text), bind).fetch(pool)
 }
 
 /// The first row of one statement.

@@ -1,6 +1,7 @@
 //! The open store: one data folder, its writer, its readers, its files.
 
 use std::fs::File;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 
 use docket_oci::digest::Digest;
@@ -40,7 +41,8 @@ impl Store {
             return Err(StoreError::AlreadyInitialised(folder.root().to_owned()));
         }
         for path in [folder.root().to_owned(), folder.keys(), folder.blobs(), folder.tiles(), folder.staging()] {
-            std::fs::create_dir_all(&path).map_err(StoreError::file("create", &path))?;
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+            made.map_err(StoreError::file("create", &path))?;
         }
         let lock = lock(&folder)?;
         create(&folder.database()).await?;
@@ -62,24 +64,13 @@ impl Store {
             return Err(StoreError::NotInitialised(folder.root().to_owned()));
         }
         let lock = lock(&folder)?;
+        check_version(&folder).await?;
         let staging = folder.staging();
         if staging.exists() {
             std::fs::remove_dir_all(&staging).map_err(StoreError::file("empty", &staging))?;
         }
         std::fs::create_dir(&staging).map_err(StoreError::file("create", &staging))?;
-        let store = Self::start(folder, lock).await?;
-        match store.meta("format").await {
-            Ok(Some(found)) if found == FORMAT_VERSION => Ok(store),
-            Ok(found) => {
-                let folder = store.folder.root().to_owned();
-                store.close().await;
-                Err(StoreError::FormatVersion { folder, found: found.unwrap_or_else(|| "none".to_owned()) })
-            }
-            Err(failure) => {
-                store.close().await;
-                Err(failure)
-            }
-        }
+        Self::start(folder, lock).await
     }
 
     async fn start(folder: DataFolder, lock: File) -> Result<Self, StoreError> {
@@ -106,6 +97,12 @@ impl Store {
     /// The blob files.
     pub fn blobs(&self) -> &BlobFiles {
         &self.blobs
+    }
+
+    /// Makes the names of files that others put into the data folder durable: keys, the head guard. Blocks on the disk.
+    pub fn sync_names(&self) -> Result<(), StoreError> {
+        sync_folder(&self.folder.keys())?;
+        sync_folder(self.folder.root())
     }
 
     /// Opens the head guard.
@@ -171,7 +168,8 @@ impl Store {
     /// Keeps a full tile under its C2SP name. A crash leaves the tile whole or absent; absent ones are made again.
     pub async fn write_tile(&self, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let (to, staging) = (self.folder.tiles().join(name), self.folder.staging());
-        blocking(move || write_file(&staging, &to, &bytes)).await
+        let folders = Arc::clone(&self.blobs.folders);
+        blocking(move || write_file(&staging, &to, &folders, &bytes)).await
     }
 
     /// A full tile, if it was exported.
@@ -183,6 +181,24 @@ impl Store {
             Err(source) => Err(StoreError::File { verb: "read", path, source }),
         })
         .await
+    }
+}
+
+/// Compares the format version before anything is touched: data of another release may look different in every way.
+async fn check_version(folder: &DataFolder) -> Result<(), StoreError> {
+    let reader = open_readers(&folder.database());
+    let row = fetch_optional(&reader, "SELECT value FROM meta WHERE name = 'format'", &[]).await;
+    let found = match row {
+        Ok(row) => row.map(|row| column::<String>(&row, 0)).transpose(),
+        Err(source) => Err(StoreError::Database { verb: "read the format version", source }),
+    };
+    reader.close().await;
+    match found? {
+        Some(found) if found == FORMAT_VERSION => Ok(()),
+        found => {
+            let found = found.unwrap_or_else(|| "none".to_owned());
+            Err(StoreError::FormatVersion { folder: folder.root().to_owned(), found })
+        }
     }
 }
 

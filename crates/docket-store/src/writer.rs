@@ -2,14 +2,13 @@
 //!
 //! While one group commits, the next gathers, so groups grow with load and a lone change waits for nothing.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::StoreError;
 use crate::cache::ManifestCache;
@@ -45,8 +44,7 @@ impl Writer {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let (committed, commits) = mpsc::channel(1);
         let checkpoints = open_writer(&folder.database()).await?;
-        let wal = folder.root().join("docket.db-wal");
-        let task = WriterTask { connection, ids, cache, folder: folder.root().to_owned(), wal, committed };
+        let task = WriterTask { connection, ids, cache, folder: folder.clone(), committed };
         let tasks = WriterTasks {
             writer: tokio::spawn(task.run(waiting)),
             checkpointer: tokio::spawn(checkpoint(checkpoints, commits)),
@@ -81,8 +79,7 @@ struct WriterTask {
     connection: SqliteConnection,
     ids: Ids,
     cache: Arc<ManifestCache>,
-    folder: PathBuf,
-    wal: PathBuf,
+    folder: DataFolder,
     committed: mpsc::Sender<()>,
 }
 
@@ -138,18 +135,31 @@ impl WriterTask {
                 Ok(outcomes)
             }
             Err(source) => {
-                self.ids.forget();
                 if is_io_failure(&source) {
-                    // What is on disk is unknown, and a later read could show what is not there.
-                    error!(%source, "writing to the database failed; ending so that nothing false is answered");
-                    std::process::abort();
+                    end(&format!("writing to the database failed: {source}"));
                 }
+                self.reopen().await;
                 if is_disk_full(&source) {
-                    return Err(StoreError::DiskFull(self.folder.clone()));
+                    return Err(StoreError::DiskFull(self.folder.root().to_owned()));
                 }
                 Err(StoreError::Database { verb: "commit", source })
             }
         }
+    }
+
+    /// After a failure nothing in memory is trusted: not the connection, which SQLite may have rolled back by itself, and
+    /// not the numbers given to names that were never stored.
+    async fn reopen(&mut self) {
+        let connection = open_writer(&self.folder.database()).await;
+        let loaded = match connection {
+            Ok(mut connection) => Ids::load(&mut connection).await.map(|ids| (connection, ids)).ok(),
+            Err(_) => None,
+        };
+        let Some((connection, ids)) = loaded else {
+            end("the database could not be opened again after a failed write")
+        };
+        self.connection = connection;
+        self.ids = ids;
     }
 
     async fn try_transact(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, sqlx::Error> {
@@ -175,10 +185,18 @@ impl WriterTask {
 
     /// The log cannot restart while commits keep coming, so past a size the writer waits for one whole checkpoint.
     async fn bound_log(&mut self) {
-        if std::fs::metadata(&self.wal).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
-            let _ = execute(&mut self.connection, "PRAGMA wal_checkpoint(RESTART)", &[]).await;
+        if std::fs::metadata(self.folder.log()).is_ok_and(|log| log.len() > LOG_BYTES_MAX)
+            && let Err(source) = execute(&mut self.connection, "PRAGMA wal_checkpoint(TRUNCATE)", &[]).await
+        {
+            warn!(%source, "the write-ahead log could not be cut");
         }
     }
+}
+
+/// Ends the process at once: what is on disk is unknown, and a later read could show what is not there.
+pub(crate) fn end(why: &str) -> ! {
+    error!(why, "ending, so that nothing false is answered");
+    std::process::abort()
 }
 
 fn is_deletion(change: &Change) -> bool {
@@ -230,8 +248,10 @@ async fn checkpoint(mut connection: SqliteConnection, mut commits: mpsc::Receive
         since += 1;
         if since >= COMMITS_PER_CHECKPOINT {
             since = 0;
-            if let Err(source) = execute(&mut connection, "PRAGMA wal_checkpoint(PASSIVE)", &[]).await {
-                error!(%source, "checkpoint failed");
+            match execute(&mut connection, "PRAGMA wal_checkpoint(PASSIVE)", &[]).await {
+                Err(source) if is_io_failure(&source) => end(&format!("a checkpoint failed: {source}")),
+                Err(source) => warn!(%source, "a checkpoint failed; the next one makes it good"),
+                Ok(_) => {}
             }
         }
     }

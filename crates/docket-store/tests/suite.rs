@@ -199,7 +199,8 @@ async fn referrers_are_found_by_subject_whether_or_not_it_stands() {
         fixture.store.put_manifest(put).await.expect("answered");
     }
     let find = async |artifact_type, last, limit| {
-        let found = fixture.store.referrers(&repo("a"), &subject, artifact_type, last, limit).await.expect("read");
+        let found =
+            fixture.store.referrers(&repo("a"), &subject, artifact_type, last, limit, 100).await.expect("read").0;
         found.into_iter().map(|row| row.descriptor).collect::<Vec<_>>()
     };
     assert_eq!(find(None, None, 10).await, ["{a}", "{b}"]);

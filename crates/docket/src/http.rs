@@ -10,7 +10,7 @@ mod registry;
 mod scrapi;
 mod transfer;
 
-pub(crate) use admin::{AdmitRequest, FSCK_PATH, ISSUERS_PATH};
+pub(crate) use admin::{AdmitRequest, DATA_HEADER, FSCK_PATH, ISSUERS_PATH};
 pub(crate) use api::ServiceView;
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::any;
 use docket_engine::{Account, Instance};
 
 use context::Context;
@@ -34,8 +34,8 @@ pub(crate) fn public(instance: Arc<Instance>) -> Router {
         .route("/entries/{entry}", any(scrapi::entry))
         .route("/.well-known/scitt-keys", any(scrapi::keys))
         .route("/.well-known/scitt-keys/{kid}", any(scrapi::key))
-        .route("/api/v1/claims", get(api::claims))
-        .route("/api/v1/service", get(api::service))
+        .route("/api/v1/claims", any(api::claims))
+        .route("/api/v1/service", any(api::service))
         .route("/v2", any(registry::serve))
         .route("/v2/{*rest}", any(registry::serve))
         .fallback(registry::serve)
@@ -47,7 +47,9 @@ pub(crate) fn public(instance: Arc<Instance>) -> Router {
 
 /// The operator's routes, for the admin socket alone.
 pub(crate) fn operator(instance: Arc<Instance>) -> Router {
-    admin::routes().layer(middleware::from_fn_with_state(Context::new(instance, Account::Operator), enter))
+    admin::routes()
+        .layer(middleware::from_fn(admin::only_this_folder))
+        .layer(middleware::from_fn_with_state(Context::new(instance, Account::Operator), enter))
 }
 
 /// Names the request, hands the context on, and writes one line about it.

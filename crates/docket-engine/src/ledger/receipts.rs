@@ -50,6 +50,9 @@ impl Ledger {
     /// An entry that may be spoken of. One that is committed but not guarded yet, which a reader can meet for the time of
     /// one sync, is waited for.
     async fn entry(&self, index: u64) -> Result<EntryRow, EngineError> {
+        if let Some(reason) = self.read_only().filter(|_| index >= self.head().size) {
+            return Err(EngineError::ReadOnly(reason));
+        }
         let mut guarded = self.shared.guarded.subscribe();
         let waited = tokio::time::timeout(GUARD_WAIT, guarded.wait_for(|size| *size > index)).await;
         if !waited.is_ok_and(|guarded| guarded.is_ok()) {

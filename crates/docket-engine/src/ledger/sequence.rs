@@ -55,7 +55,7 @@ impl Sequencer {
             }
             Err(failure) => {
                 tracing::error!(%failure, "the ledger could not be read");
-                return current.into_iter().for_each(|job| send(job.reply, Err(EngineError::Stopped)));
+                return current.into_iter().for_each(|job| send(job.reply, Err(EngineError::Unreadable)));
             }
         }
 
@@ -65,6 +65,10 @@ impl Sequencer {
         }
 
         // 7. Answer the others with the receipt they have had since they were first logged.
+        if let Some(reason) = self.shared.read(|state| state.read_only.clone()) {
+            // It stopped just now; what is committed may be unguarded, so nothing of it is spoken of.
+            return known.into_iter().for_each(|job| send(job.reply, Err(EngineError::ReadOnly(reason.clone()))));
+        }
         for job in known {
             let answer = self.answer_known(&job.candidate).await;
             send(job.reply, answer);

@@ -20,7 +20,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let report: FsckReport = match Operator::of(&args.data).await? {
-        Operator::Server(stream) => call(stream, "POST", FSCK_PATH, Vec::new()).await?,
+        Operator::Server { stream, data } => call((stream, data), "POST", FSCK_PATH, Vec::new()).await?,
         Operator::Here(instance) => {
             let report = instance.fsck(&permit(&instance)?).await;
             instance.close().await;

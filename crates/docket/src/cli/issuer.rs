@@ -68,10 +68,10 @@ async fn add(args: AddArgs) -> anyhow::Result<Exit> {
         ))),
     };
     let added: IssuerView = match Operator::of(&args.data).await? {
-        Operator::Server(stream) => {
+        Operator::Server { stream, data } => {
             let request =
                 AdmitRequest { name: args.name, issuer: issuer.to_string(), public_key: file.key.to_spki_pem() };
-            call(stream, "POST", ISSUERS_PATH, serde_json::to_vec(&request)?).await?
+            call((stream, data), "POST", ISSUERS_PATH, serde_json::to_vec(&request)?).await?
         }
         Operator::Here(instance) => {
             let added = instance.admit_issuer(&permit(&instance)?, &args.name, issuer, file.key).await;
@@ -88,7 +88,7 @@ async fn add(args: AddArgs) -> anyhow::Result<Exit> {
 
 async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     let issuers: Vec<IssuerView> = match Operator::of(&args.data).await? {
-        Operator::Server(stream) => call(stream, "GET", ISSUERS_PATH, Vec::new()).await?,
+        Operator::Server { stream, data } => call((stream, data), "GET", ISSUERS_PATH, Vec::new()).await?,
         Operator::Here(instance) => {
             let issuers = instance.issuers();
             instance.close().await;

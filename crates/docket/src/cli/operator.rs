@@ -1,6 +1,7 @@
 //! Commands with `--data`: through the admin socket of a running server, else on the folder itself.
 
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use axum::body::Body;
@@ -12,11 +13,12 @@ use tokio::net::UnixStream;
 
 use crate::cli::serve::clock;
 use crate::config::{Config, crash_point};
+use crate::http::DATA_HEADER;
 
 /// Who does the operator's work.
 pub(crate) enum Operator {
-    /// A running server.
-    Server(UnixStream),
+    /// A running server, and the data folder that is meant: a server of another one refuses.
+    Server { stream: UnixStream, data: PathBuf },
     /// This process.
     Here(Box<Instance>),
 }
@@ -26,7 +28,8 @@ impl Operator {
     pub(crate) async fn of(data: &Path) -> anyhow::Result<Self> {
         let config = Config::read(None, Some(data), None)?;
         if let Ok(stream) = UnixStream::connect(&config.admin_socket).await {
-            return Ok(Self::Server(stream));
+            let data = config.data.canonicalize().with_context(|| format!("there is no {}", config.data.display()))?;
+            return Ok(Self::Server { stream, data });
         }
         let options = Options { clock: clock(), crash_at: crash_point()? };
         Ok(Self::Here(Box::new(Instance::open(&config.data, options).await?)))
@@ -40,15 +43,19 @@ pub(crate) fn permit(instance: &Instance) -> anyhow::Result<Permit> {
 
 /// Sends one request over the admin socket and reads the JSON answer.
 pub(crate) async fn call<T: DeserializeOwned>(
-    stream: UnixStream,
+    (stream, data): (UnixStream, PathBuf),
     method: &str,
     path: &str,
     body: Vec<u8>,
 ) -> anyhow::Result<T> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let request =
-        http::Request::builder().method(method).uri(path).header("host", "localhost").body(Body::from(body))?;
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+        .header(DATA_HEADER, data.as_os_str().as_bytes())
+        .body(Body::from(body))?;
     let response = sender.send_request(request).await.context("the server did not answer on its admin socket")?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();

@@ -1,7 +1,7 @@
 //! `docket serve`: registry and transparency service on one address, the operator on a socket.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -92,13 +92,18 @@ pub(crate) fn clock() -> Clock {
     })
 }
 
-/// Binds the admin socket, which only this user may open. The data folder's lock is held, so one that stands is stale.
+/// Binds the admin socket, which only this user may open. What stands at its path goes only if it is a socket that
+/// nobody listens on any more.
 fn bind_admin(path: &Path) -> anyhow::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
-            return Err(failure).with_context(|| format!("cannot replace {}", path.display()));
-        }
-        _ => {}
+    if let Ok(there) = std::fs::symlink_metadata(path) {
+        let name = path.display();
+        anyhow::ensure!(
+            there.file_type().is_socket(),
+            "{name} stands where the admin socket goes and is none; move it"
+        );
+        let answered = std::os::unix::net::UnixStream::connect(path).is_ok();
+        anyhow::ensure!(!answered, "another server listens on the admin socket {name}; set DOCKET_ADMIN_SOCKET");
+        std::fs::remove_file(path).with_context(|| format!("cannot replace {name}"))?;
     }
     let listener = UnixListener::bind(path).with_context(|| {
         format!("cannot make the admin socket {}; a shorter path can be set with DOCKET_ADMIN_SOCKET", path.display())

@@ -1,9 +1,12 @@
 //! The operator's calls, over the admin socket in the data folder: whoever may open the file is the operator.
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request};
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::middleware::Next;
 use axum::routing::{get, post};
 use docket_engine::Right;
 use docket_proof::key::PublicKey;
@@ -29,6 +32,25 @@ pub(crate) struct AdmitRequest {
 /// The operator's routes.
 pub(super) fn routes() -> Router {
     Router::new().route(ISSUERS_PATH, get(issuers).post(admit)).route(FSCK_PATH, post(fsck))
+}
+
+/// Refuses a command that means another data folder: the socket's path can be configured, and an entry on the wrong
+/// ledger stays there for good.
+pub(super) async fn only_this_folder(
+    Extension(context): Extension<Context>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let here = context.instance.data_folder().canonicalize();
+    let meant = request.headers().get(DATA_HEADER).map(HeaderValue::as_bytes);
+    match (here, meant) {
+        (Ok(here), Some(meant)) if here.as_os_str().as_bytes() == meant => next.run(request).await,
+        (here, _) => {
+            let here = here.map_or_else(|_| "another folder".to_owned(), |here| here.display().to_string());
+            let message = format!("the server on this admin socket serves {here}, not the data folder you named");
+            Failure::new(StatusCode::CONFLICT, "UNSUPPORTED", message).json()
+        }
+    }
 }
 
 async fn issuers(Extension(context): Extension<Context>) -> Response<Body> {
@@ -73,4 +95,6 @@ fn json<T: Serialize>(value: &T) -> Response<Body> {
 
 pub(crate) const ISSUERS_PATH: &str = "/admin/v1/issuers";
 pub(crate) const FSCK_PATH: &str = "/admin/v1/fsck";
+/// Names the data folder that a command means.
+pub(crate) const DATA_HEADER: &str = "x-docket-data";
 const ADMIT_BYTES_MAX: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Extension, Request};
-use axum::http::{Response, StatusCode};
+use axum::http::{Method, Response, StatusCode};
 use docket_engine::{CLAIMS_PAGE_MAX, ClaimQuery, Right};
 use docket_oci::query::Query;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::context::Context;
 use crate::http::failure::Failure;
 use crate::http::registry::typed;
+use crate::http::scrapi::only;
 
 /// What a consumer needs to know of a service before it can pin it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,7 +27,10 @@ pub(crate) struct ServiceView {
 }
 
 /// `GET /api/v1/service`.
-pub(crate) async fn service(Extension(context): Extension<Context>) -> Response<Body> {
+pub(crate) async fn service(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
+    if let Err(failure) = only(&Method::GET, request.method()) {
+        return failure.json();
+    }
     let instance = &context.instance;
     let view = ServiceView {
         issuer: instance.service().to_string(),
@@ -39,6 +43,9 @@ pub(crate) async fn service(Extension(context): Extension<Context>) -> Response<
 
 /// `GET /api/v1/claims?artifact=&issuer=&type=&limit=&cursor=`.
 pub(crate) async fn claims(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
+    if let Err(failure) = only(&Method::GET, request.method()) {
+        return failure.json();
+    }
     let query = match parse(request.uri().query().unwrap_or_default()) {
         Ok(query) => query,
         Err(message) => return Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json(),

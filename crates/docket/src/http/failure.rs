@@ -87,11 +87,19 @@ impl Failure {
             EngineError::TooManyUploads | EngineError::PoolFull | EngineError::Store(StoreError::Busy) => {
                 refuse(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests).with(header::RETRY_AFTER, "1")
             }
-            EngineError::ReadOnly(_) | EngineError::NotLogged(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", error.to_string())
-                    .titled("Unavailable")
-                    .with(header::RETRY_AFTER, "10")
+            // The reason speaks of tree sizes, which are public, and says what to do.
+            EngineError::ReadOnly(_) => Self::unavailable(error, context, &error.to_string()),
+            EngineError::NotLogged(_) => {
+                Self::unavailable(error, context, "the entry could not be stored and was not logged; try again")
             }
+            EngineError::Store(StoreError::DiskFull(_)) => {
+                Self::unavailable(error, context, "the registry's disk is full; nothing was changed")
+            }
+            EngineError::Unreadable => Self::unavailable(
+                error,
+                context,
+                "the ledger could not be read just now; nothing was changed, try again",
+            ),
             EngineError::Permit(_)
             | EngineError::Settings { .. }
             | EngineError::Unproven(_)
@@ -100,17 +108,32 @@ impl Failure {
         }
     }
 
+    /// The operator's to mend: the caller learns what it means, the log why.
+    fn unavailable(error: &EngineError, context: &Context, message: &str) -> Self {
+        tracing::error!(request = %context.request_id, error = chain(error), "request refused");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message)
+            .titled("Unavailable")
+            .with(header::RETRY_AFTER, "10")
+    }
+
     /// Our fault, or the machine's: the log gets everything, the caller the request's id.
     fn internal(error: &EngineError, context: &Context) -> Self {
-        let mut chain = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            chain = format!("{chain}: {cause}");
-            source = cause.source();
-        }
-        tracing::error!(request = %context.request_id, error = chain, "request failed");
+        tracing::error!(request = %context.request_id, error = chain(error), "request failed");
         let message = format!("internal error; the server's log has it under request {}", context.request_id);
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", message).titled("Internal Error")
+    }
+
+    /// In the words of the API that a path belongs to.
+    pub(crate) fn at(self, path: &str) -> Response<Body> {
+        let below =
+            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if below("/entries") || below("/.well-known/scitt-keys") || path.contains("/_scitt/") {
+            self.problem()
+        } else if below("/api") || below("/admin") {
+            self.json()
+        } else {
+            self.oci()
+        }
     }
 
     /// In the words of the OCI distribution spec.
@@ -144,6 +167,17 @@ impl Failure {
         headers.extend(self.headers);
         response
     }
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &EngineError) -> String {
+    let mut chain = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        chain = format!("{chain}: {cause}");
+        source = cause.source();
+    }
+    chain
 }
 
 /// SCRAPI names some cases; the rest is a malformed request.

@@ -2,8 +2,9 @@
 //! forwarding header from a proxy that would lend its loopback address to the world.
 
 use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderName};
 use axum::http::uri::Authority;
-use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -11,35 +12,54 @@ use crate::http::failure::Failure;
 
 /// Refuses what does not come from this machine for this machine.
 pub(crate) async fn only_loopback(request: Request, next: Next) -> Response {
-    if let Some(name) = FORWARDED.iter().find(|name| request.headers().contains_key(**name)) {
-        return refuse(format!("requests with a {name} header are refused while no access rules are configured"));
+    match stranger(&request) {
+        Some(message) => Failure::new(StatusCode::FORBIDDEN, "DENIED", message).at(request.uri().path()),
+        None => next.run(request).await,
     }
-    let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = header.or_else(|| request.uri().authority().map(Authority::as_str));
+}
+
+/// What gives a request away as coming from elsewhere. A proxy that adds no header at all cannot be told apart.
+fn stranger(request: &Request) -> Option<String> {
+    let headers = request.headers();
+    let forwarded = headers.keys().map(HeaderName::as_str);
+    let mut forwarded = forwarded.filter(|name| name.starts_with("x-forwarded") || FORWARDED.contains(name));
+    if let Some(name) = forwarded.next() {
+        return Some(format!("requests with a {name} header are refused while no access rules are configured"));
+    }
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST).or_else(|| request.uri().authority().map(Authority::as_str));
     if !host.is_some_and(is_loopback) {
         let host = host.unwrap_or("none");
-        return refuse(format!(
+        return Some(format!(
             "this registry has no access rules and answers only for localhost, not for host {host:?}"
         ));
     }
-    next.run(request).await
-}
-
-fn refuse(message: String) -> Response {
-    Failure::new(StatusCode::FORBIDDEN, "DENIED", message).oci()
+    // A browser on this machine lends its loopback address to every page it shows.
+    let origin = text(header::ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+    let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    if origin.is_some_and(|origin| !is_loopback(origin)) || site.is_some_and(|site| OTHER_SITES.contains(&site)) {
+        return Some("requests that a web page of another site makes are refused".to_owned());
+    }
+    None
 }
 
 /// Whether a Host header names this machine: `localhost`, 127.0.0.0/8 or `[::1]`, with or without a port.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or("", |(address, _)| address),
+        Some(rest) => match rest.split_once(']') {
+            Some((address, after)) if after.is_empty() || after.starts_with(':') => address,
+            _ => "",
+        },
         None => host.split_once(':').map_or(host, |(name, _)| name),
     };
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+/// Beside every `X-Forwarded-…`.
+const FORWARDED: [&str; 3] = ["forwarded", "via", "x-real-ip"];
+/// Values of Sec-Fetch-Site that a page of this service does not have.
+const OTHER_SITES: [&str; 2] = ["cross-site", "same-site"];
 
 #[cfg(test)]
 mod tests {

@@ -21,13 +21,11 @@ use crate::http::transfer::{BodyError, ascii, blob_headers, matches_etag, not_mo
 /// Answers every call below `/v2`, and everything that is nowhere.
 pub(crate) async fn serve(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let call = match Call::parse(parts.method.as_str(), parts.uri.path(), parts.uri.query()) {
-        Ok(call) => call,
-        Err(failure) => return dress(Failure::of_call(&failure).oci()),
+    let answer = match Call::parse(parts.method.as_str(), parts.uri.path(), parts.uri.query()) {
+        Ok(call) => Registry { context: &context, headers: &parts.headers }.answer(call, body).await,
+        Err(failure) => Err(Failure::of_call(&failure)),
     };
-    let scitt = matches!(call, Call::ScittRegister { .. } | Call::ScittEntry { .. });
-    let answer = Registry { context: &context, headers: &parts.headers }.answer(call, body).await;
-    dress(answer.unwrap_or_else(|failure| if scitt { failure.problem() } else { failure.oci() }))
+    dress(answer.unwrap_or_else(|failure| failure.at(parts.uri.path())))
 }
 
 fn dress(mut response: Response<Body>) -> Response<Body> {
@@ -51,6 +49,7 @@ impl Registry<'_> {
             Action::Catalog | Action::Pull => Right::Pull,
             Action::Push => Right::Push,
             Action::Delete => Right::Delete,
+            Action::Claim => Right::Claim,
         };
         let instance = &self.context.instance;
         let permit = self.context.permit(right, call.repository()).map_err(|failure| self.fail(&failure))?;
@@ -136,12 +135,13 @@ impl Registry<'_> {
                     return Ok(mounted);
                 }
                 let algorithm = digest_algorithm.or(digest.map(|digest| digest.algorithm()));
-                let id = instance.start_upload(&permit, algorithm.unwrap_or(Algorithm::Sha256)).map_err(fail)?;
+                let algorithm = algorithm.unwrap_or(Algorithm::Sha256);
                 let Some(digest) = digest else {
+                    let id = instance.start_upload(&permit, algorithm).map_err(fail)?;
                     return Ok(upload_answer(StatusCode::ACCEPTED, &repository, &id, 0));
                 };
-                let mut upload = instance.open_upload(&permit, &id).map_err(fail)?;
-                self.receive(body, &mut upload, &repository).await.inspect_err(|_| instance.cancel_upload(&upload))?;
+                let mut upload = instance.start_single_upload(&permit, algorithm).map_err(fail)?;
+                self.receive(body, &mut upload, &repository).await?;
                 instance.finish_upload(upload, &digest).await.map_err(fail)?;
                 Ok(blob_created(&repository, &digest))
             }
@@ -152,7 +152,8 @@ impl Registry<'_> {
             Call::UploadPatch { repository, session } => {
                 let mut upload = self.open_upload(&permit, &repository, &session)?;
                 self.receive(body, &mut upload, &repository).await?;
-                Ok(upload_answer(StatusCode::ACCEPTED, &repository, &session, upload.size()))
+                let size = upload.rest().await.map_err(fail)?;
+                Ok(upload_answer(StatusCode::ACCEPTED, &repository, &session, size))
             }
             Call::UploadFinish { repository, session, digest } => {
                 let mut upload = self.open_upload(&permit, &repository, &session)?;
@@ -167,11 +168,11 @@ impl Registry<'_> {
             }
             Call::ScittRegister { repository } => {
                 let base = format!("/v2/{repository}/_scitt/ledger/entries");
-                scrapi::register(self.context, self.headers, body, Some(&repository), &base).await
+                scrapi::register(self.context, self.headers, body, &permit, &base).await
             }
             Call::ScittEntry { repository, entry } => {
                 let location = format!("/v2/{repository}/_scitt/ledger/entries/{entry}");
-                scrapi::receipt(self.context, Some(&repository), &entry, &location).await
+                scrapi::receipt(self.context, &permit, &entry, &location).await
             }
         }
     }

@@ -1,11 +1,10 @@
 //! The transparency service: SCRAPI (draft-ietf-scitt-scrapi-11), standard paths and, with placement, below `/v2`.
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, Request};
+use axum::extract::{Extension, Request};
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, Response, StatusCode};
-use docket_engine::Right;
-use docket_oci::name::RepositoryName;
+use docket_engine::{Permit, Right};
 use docket_proof::key::key_set;
 use docket_proof::statement::{EntryId, MAX_STATEMENT_BYTES};
 
@@ -20,19 +19,24 @@ pub(crate) async fn entries(Extension(context): Extension<Context>, request: Req
         return failure.problem();
     }
     let (parts, body) = request.into_parts();
-    register(&context, &parts.headers, body, None, "/entries").await.unwrap_or_else(Failure::problem)
+    let answer = match context.permit(Right::Claim, None) {
+        Ok(permit) => register(&context, &parts.headers, body, &permit, "/entries").await,
+        Err(failure) => Err(Failure::of(&failure, &context)),
+    };
+    answer.unwrap_or_else(Failure::problem)
 }
 
 /// `GET /entries/{id}`: a fresh receipt.
-pub(crate) async fn entry(
-    Extension(context): Extension<Context>,
-    Path(entry): Path<String>,
-    request: Request,
-) -> Response<Body> {
+pub(crate) async fn entry(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
     if let Err(failure) = only(&Method::GET, request.method()) {
         return failure.problem();
     }
-    receipt(&context, None, &entry, &format!("/entries/{entry}")).await.unwrap_or_else(Failure::problem)
+    let path = request.uri().path();
+    let answer = match context.permit(Right::Pull, None) {
+        Ok(permit) => receipt(&context, &permit, last_segment(path), path).await,
+        Err(failure) => Err(Failure::of(&failure, &context)),
+    };
+    answer.unwrap_or_else(Failure::problem)
 }
 
 /// `GET /.well-known/scitt-keys`: the keys of this service's receipts as a COSE_KeySet.
@@ -44,14 +48,11 @@ pub(crate) async fn keys(Extension(context): Extension<Context>, request: Reques
 }
 
 /// `GET /.well-known/scitt-keys/{kid}`: one key, by unpadded base64url of its kid.
-pub(crate) async fn key(
-    Extension(context): Extension<Context>,
-    Path(kid): Path<String>,
-    request: Request,
-) -> Response<Body> {
+pub(crate) async fn key(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
     if let Err(failure) = only(&Method::GET, request.method()) {
         return failure.problem();
     }
+    let kid = last_segment(request.uri().path());
     let keys = context.instance.receipt_keys();
     match keys.into_iter().find(|key| key.thumbprint().base64url() == kid) {
         Some(key) => typed("application/cbor", key.to_cose_key()),
@@ -70,7 +71,7 @@ pub(crate) async fn register(
     context: &Context,
     headers: &HeaderMap,
     body: Body,
-    repository: Option<&RepositoryName>,
+    permit: &Permit,
     base: &str,
 ) -> Result<Response<Body>, Failure> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -78,7 +79,6 @@ pub(crate) async fn register(
         let message = format!("a signed statement is sent with content type application/cose, not {content_type:?}");
         return Err(Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message));
     }
-    let permit = context.permit(Right::Claim, repository).map_err(|failure| Failure::of(&failure, context))?;
     let statement = read(body, MAX_STATEMENT_BYTES).await.map_err(|failure| match failure {
         BodyError::TooLong => {
             let message = format!(
@@ -90,7 +90,7 @@ pub(crate) async fn register(
             Failure::new(StatusCode::BAD_REQUEST, "SIZE_INVALID", "the body ended before its announced length")
         }
     })?;
-    let registered = context.instance.register(&permit, &statement).await;
+    let registered = context.instance.register(permit, &statement).await;
     let registered = registered.map_err(|failure| Failure::of(&failure, context))?;
     tracing::info!(entry = %registered.entry_id, index = registered.index, known = registered.known, "statement registered");
     let mut response = typed("application/cose", registered.receipt);
@@ -102,7 +102,7 @@ pub(crate) async fn register(
 /// Answers with a fresh receipt of an entry.
 pub(crate) async fn receipt(
     context: &Context,
-    repository: Option<&RepositoryName>,
+    permit: &Permit,
     entry: &str,
     location: &str,
 ) -> Result<Response<Body>, Failure> {
@@ -111,8 +111,7 @@ pub(crate) async fn receipt(
     };
     let entry_id: EntryId = entry.parse().map_err(|_| missing())?;
     let fail = |failure| Failure::of(&failure, context);
-    let permit = context.permit(Right::Pull, repository).map_err(fail)?;
-    let found = context.instance.receipt(&permit, &entry_id).await.map_err(fail)?.ok_or_else(missing)?;
+    let found = context.instance.receipt(permit, &entry_id).await.map_err(fail)?.ok_or_else(missing)?;
     let mut response = match found {
         Some(receipt) => typed("application/cose", receipt),
         // The genesis entry while it stands alone: a receipt exists as soon as a second entry does.
@@ -124,7 +123,13 @@ pub(crate) async fn receipt(
     Ok(response)
 }
 
-fn only(allowed: &Method, method: &Method) -> Result<(), Failure> {
+/// The last segment of a path as it was sent: ids and kids have no characters that would be encoded.
+fn last_segment(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Refuses every method but one.
+pub(crate) fn only(allowed: &Method, method: &Method) -> Result<(), Failure> {
     if method == allowed {
         return Ok(());
     }

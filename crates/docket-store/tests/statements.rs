@@ -1,0 +1,180 @@
+//! Every SQL statement of the store is prepared and run at least once, in every size it comes in.
+
+use docket_oci::digest::{Algorithm, Digest};
+use docket_oci::name::{Reference, RepositoryName};
+use docket_store::keys::DataFolder;
+use docket_store::{
+    Append, AppendOutcome, BatchRow, BlobBody, ClaimFilter, HeadRow, IssuerRow, NewBlob, NewEntry, NewManifest,
+    NewPlacement, NewReferrer, Store,
+};
+
+/// One more than the largest statement, then one of each smaller size, then single rows.
+const ROWS: u64 = 256 + 64 + 8 + 3;
+
+async fn empty() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::create(DataFolder::new(folder.path().join("data")), &[]).await.expect("created");
+    (folder, store)
+}
+
+fn repository(n: u64) -> RepositoryName {
+    format!("wabbit/r{n}").parse().expect("a name")
+}
+
+fn digest(text: &str) -> Digest {
+    Digest::of(Algorithm::Sha256, text.as_bytes())
+}
+
+#[tokio::test]
+async fn an_empty_store_answers_every_question_with_nothing() {
+    let (_folder, store) = empty().await;
+    let (name, absent) = (repository(0), digest("absent"));
+    let references = [Reference::Digest(absent), Reference::Tag("v1".parse().expect("a tag"))];
+    for reference in &references {
+        assert!(store.manifest(&name, reference).await.expect("answered").is_none());
+    }
+    assert!(store.blob(&name, &absent).await.expect("answered").is_none());
+    assert!(store.tags(&name, "", 10).await.expect("answered").is_none());
+    assert!(store.repositories("", 10).await.expect("answered").is_empty());
+    assert!(!store.has_repository(&name).await.expect("answered"));
+    for (artifact_type, last) in [(None, None), (Some("text/plain"), Some(&absent))] {
+        let (found, more) = store.referrers(&name, &absent, artifact_type, last, 10, 1000).await.expect("answered");
+        assert!(found.is_empty() && !more);
+    }
+
+    assert!(store.head().await.expect("answered").is_none());
+    assert!(store.batch(1).await.expect("answered").is_none());
+    assert!(store.batches(0, 10).await.expect("answered").is_empty());
+    assert!(store.entry(0).await.expect("answered").is_none());
+    assert!(store.entry_by_id(&[0; 32]).await.expect("answered").is_none());
+    assert!(store.entries(0, 10).await.expect("answered").is_empty());
+    assert!(store.leaves(0, 10).await.expect("answered").is_empty());
+    assert!(store.issuers().await.expect("answered").is_empty());
+    for keys in [0, 1, 2, 8, 9, 64, 65, 256, 257] {
+        let numbers: Vec<u64> = (0..keys).collect();
+        let ids: Vec<[u8; 32]> = numbers.iter().map(|n| [u8::try_from(n % 256).expect("small"); 32]).collect();
+        assert!(store.batch_times(&numbers).await.expect("answered").is_empty());
+        assert!(store.placements(&numbers).await.expect("answered").is_empty());
+        assert!(store.known_entries(&ids).await.expect("answered").is_empty());
+    }
+    for filter in filters(Some(absent), "https://wabbit.example", "text/plain") {
+        assert!(store.claims(&filter, 0, 10, 10).await.expect("answered").is_empty());
+    }
+
+    assert!(store.stored_blobs(0, 10).await.expect("answered").is_empty());
+    assert!(store.held_manifests((0, 0), 10).await.expect("answered").is_empty());
+    assert!(store.dangling_tags(10).await.expect("answered").is_empty());
+    assert!(store.dangling_manifests(10).await.expect("answered").is_empty());
+    assert!(store.dangling_links(10).await.expect("answered").is_empty());
+    assert!(store.indexed_subject(0).await.expect("answered").is_none());
+    assert!(store.first_entry_from(0).await.expect("answered").is_none());
+    assert!(store.meta("absent").await.expect("answered").is_none());
+    assert!(store.read_tile("tile/0/000").await.expect("answered").is_none());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_empty_store_has_nothing_to_delete_or_mount() {
+    let (_folder, store) = empty().await;
+    let absent = digest("absent");
+    assert!(!store.delete_blob(repository(0), absent).await.expect("answered"));
+    assert!(!store.delete_manifest(repository(0), absent).await.expect("answered"));
+    assert!(!store.delete_tag(repository(0), "v1".parse().expect("a tag")).await.expect("answered"));
+    assert!(!store.mount_blob(repository(0), repository(1), absent).await.expect("answered"));
+    assert!(store.repositories("", 10).await.expect("answered").is_empty());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn one_batch_writes_rows_of_every_table_in_every_size() {
+    let (_folder, store) = empty().await;
+    assert_eq!(store.append(batch()).await.expect("answered"), AppendOutcome::Committed);
+
+    assert_eq!(store.entries(0, ROWS).await.expect("read").len() as u64, ROWS);
+    assert_eq!(store.issuers().await.expect("read").len() as u64, ROWS);
+    let indexes: Vec<u64> = (0..ROWS).collect();
+    let placements = store.placements(&indexes).await.expect("read");
+    assert_eq!(placements.iter().map(|placement| placement.index).collect::<Vec<_>>(), indexes);
+    for n in 0..ROWS {
+        let (name, text) = (repository(n), format!("statement {n}"));
+        let row = store.manifest(&name, &Reference::Digest(digest(&text))).await.expect("read").expect("it stands");
+        assert_eq!(row.bytes, text.as_bytes());
+        let (found, _) = store.referrers(&name, &digest("subject"), None, None, 10, 1000).await.expect("read");
+        assert_eq!(found.len(), 1);
+        let claimed = ClaimFilter { issuer: Some(format!("https://i{n}.example")), ..ClaimFilter::default() };
+        let claims = store.claims(&claimed, 0, ROWS, 10).await.expect("read");
+        assert_eq!(claims.iter().map(|claim| claim.index).collect::<Vec<_>>(), [n]);
+    }
+    // The same placements again, as after a lost answer, change nothing.
+    for placement in batch().placements.into_iter().take(3) {
+        assert_eq!(store.place(placement).await.expect("answered"), AppendOutcome::Committed);
+    }
+    assert_eq!(store.placements(&indexes).await.expect("read"), placements);
+    store.close().await;
+}
+
+/// Every combination of questions.
+fn filters(subject: Option<Digest>, issuer: &str, claim_type: &str) -> Vec<ClaimFilter> {
+    let mut filters = Vec::new();
+    for subject in [None, subject] {
+        for issuer in [None, Some(issuer.to_owned())] {
+            for claim_type in [None, Some(claim_type.to_owned())] {
+                filters.push(ClaimFilter { subject, issuer: issuer.clone(), claim_type });
+            }
+        }
+    }
+    filters
+}
+
+fn batch() -> Append {
+    let id = |n: u64| *digest(&format!("entry {n}")).hash().first_chunk().expect("32 bytes");
+    Append {
+        expected: None,
+        head: HeadRow { size: ROWS, root: [1; 32], frontier: vec![1] },
+        batch: BatchRow { tree_size: ROWS, root: [1; 32], logged_at: 7, protected: vec![1], signature: vec![1] },
+        entries: (0..ROWS)
+            .map(|n| NewEntry {
+                entry_id: id(n),
+                bytes: vec![1],
+                leaf: id(n),
+                path: Vec::new(),
+                decided_by: 0,
+                issuer: format!("https://i{n}.example"),
+                claim_type: "text/plain".to_owned(),
+                subject: Some(digest("subject")),
+            })
+            .collect(),
+        placements: (0..ROWS).map(placement).collect(),
+        issuers: (0..ROWS)
+            .map(|n| IssuerRow {
+                name: format!("i{n}"),
+                issuer: format!("https://i{n}.example"),
+                public_key: vec![1],
+                entry: n,
+            })
+            .collect(),
+    }
+}
+
+fn placement(n: u64) -> NewPlacement {
+    let text = format!("statement {n}");
+    NewPlacement {
+        index: n,
+        repository: repository(n),
+        statement: NewManifest {
+            digest: digest(&text),
+            bytes: text.clone().into(),
+            media_type: "text/plain".to_owned(),
+            referrer: Some(NewReferrer {
+                subject: digest("subject"),
+                artifact_type: Some("text/plain".to_owned()),
+                descriptor: text,
+            }),
+        },
+        evidence: None,
+        evidence_manifest: None,
+        blobs: vec![NewBlob { digest: digest(&format!("layer {n}")), size: 1, body: BlobBody::StatementOf(n) }],
+        required_blobs: Vec::new(),
+        required_manifests: Vec::new(),
+    }
+}
