@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use docket_engine::{EngineError, Registered};
 use docket_proof::cose::Sign1;
 use docket_proof::receipt::BatchSeal;
+use futures_util::future::join_all;
 
 use crate::naive::NaiveTree;
 use crate::signer::Signer;
@@ -66,12 +68,41 @@ async fn trees_at_the_edges_of_tiles_prove_every_entry() {
     site.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fsck_is_clean_while_the_ledger_grows() {
+    let (site, wabbit) = Site::with_issuer().await;
+    let artifact = site.push_artifact(HOME, b"layer").await;
+    let done = AtomicBool::new(false);
+    let write = async {
+        for n in 0..40 {
+            site.admit(&Signer::new(&format!("issuer-{n}"))).await.expect("admitted");
+            let notes: Vec<_> = (0..3).map(|part| wabbit.note(&artifact, &format!("{n}.{part}"))).collect();
+            for answer in join_all(notes.iter().map(|note| site.place(HOME, note))).await {
+                answer.expect("placed");
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    let prove = async {
+        let mut proofs = 0;
+        while !done.load(Ordering::Relaxed) {
+            assert_eq!(site.problems().await, Vec::<String>::new());
+            proofs += 1;
+        }
+        proofs
+    };
+    let ((), proofs) = tokio::join!(write, prove);
+    assert!(proofs > 0);
+    assert_eq!(site.tree_size(), 2 + 40 * 4);
+    site.end().await;
+}
+
 /// Registers remarks at once until the ledger has `target` entries; the answers stand in the order of their indexes.
 pub(crate) async fn grow(site: &Site, signer: &Signer, target: u64) -> Vec<(Vec<u8>, Registered)> {
     let missing = target - site.tree_size();
     let statements: Vec<_> =
         (0..missing).map(|n| signer.remark(&format!("entry {n} on the way to {target}"))).collect();
-    let answers = futures_util::future::join_all(statements.iter().map(|statement| site.log_only(statement))).await;
+    let answers = join_all(statements.iter().map(|statement| site.log_only(statement))).await;
     let answers: Result<Vec<Registered>, EngineError> = answers.into_iter().collect();
     let mut logged: Vec<_> = statements.into_iter().zip(answers.expect("registered")).collect();
     logged.sort_by_key(|(_, answer)| answer.index);

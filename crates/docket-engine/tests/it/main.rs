@@ -4,6 +4,8 @@
 mod access;
 mod concurrency;
 mod dishonest;
+mod failure;
+mod formats;
 mod genesis;
 mod naive;
 mod placement;

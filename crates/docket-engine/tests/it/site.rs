@@ -312,12 +312,17 @@ impl FolderImage {
     /// A copy to be opened or damaged. Folders without files are not in it, as after many a backup.
     pub(crate) fn unpack(&self) -> Closed {
         let closed = Closed::nowhere();
+        self.write(&closed.path());
+        closed
+    }
+
+    /// Writes every file.
+    pub(crate) fn write(&self, data: &Path) {
         for (path, bytes) in &self.0 {
-            let path = closed.path().join(path);
+            let path = data.join(path);
             fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("a folder");
             fs::write(path, bytes).expect("written");
         }
-        closed
     }
 }
 
