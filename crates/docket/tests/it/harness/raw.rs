@@ -42,8 +42,14 @@ impl Raw {
     }
 
     /// Sends it and reads what comes back until the server closes.
-    pub(crate) async fn send(mut self, server: &Server) -> Answer {
-        let asked = String::from_utf8_lossy(&self.line).chars().take(200).collect::<String>();
+    pub(crate) async fn send(self, server: &Server) -> Answer {
+        let asked = self.asked();
+        self.try_send(server).await.unwrap_or_else(|| panic!("{asked}: the connection broke"))
+    }
+
+    /// The same, or `None` where the server closed without an answer.
+    pub(crate) async fn try_send(mut self, server: &Server) -> Option<Answer> {
+        let asked = self.asked();
         if !self.has_host {
             self = self.header("Host", server.address());
         }
@@ -59,8 +65,12 @@ impl Raw {
             Ok::<_, std::io::Error>(answer)
         };
         let answer = tokio::time::timeout(EXCHANGE_TIME_MAX, exchange).await;
-        let answer = answer.unwrap_or_else(|_| panic!("{asked}: no answer in time"));
-        parse(&answer.unwrap_or_else(|failure| panic!("{asked}: {failure}")), asked)
+        let answer = answer.unwrap_or_else(|_| panic!("{asked}: no answer in time")).ok()?;
+        (!answer.is_empty()).then(|| parse(&answer, asked))
+    }
+
+    fn asked(&self) -> String {
+        String::from_utf8_lossy(&self.line).chars().take(200).collect()
     }
 }
 

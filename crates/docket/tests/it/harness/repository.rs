@@ -18,11 +18,6 @@ impl<'a> Repository<'a> {
         Self { server, name }
     }
 
-    /// Its name.
-    pub(crate) fn name(&self) -> &'a str {
-        self.name
-    }
-
     /// A path below it.
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("/v2/{}/{rest}", self.name)

@@ -112,7 +112,9 @@ async fn an_issuers_key_file_that_cannot_be_used_is_named() {
     let file = site.folder().join("wabbit.pub");
     let path = file.to_str().expect("a plain path");
     let add = |content: Option<&str>| {
-        content.map(|content| std::fs::write(&file, content).expect("written"));
+        if let Some(content) = content {
+            std::fs::write(&file, content).expect("written");
+        }
         let refused = site.docket(&["issuer", "add", "wabbit", path]);
         assert!(!refused.status.success());
         let message = said(&refused);
