@@ -30,6 +30,9 @@ pub const MAX_ENTRY_BYTES: usize = 65_535;
 /// Most receipts a statement may carry.
 pub const MAX_RECEIPTS: usize = 16;
 
+/// Longest `predicateType`, in bytes.
+pub const MAX_PREDICATE_TYPE_BYTES: usize = 1024;
+
 /// Most bytes a statement may have with its receipts and other unprotected material.
 pub const MAX_STATEMENT_BYTES: usize = 384 * 1024;
 
@@ -63,6 +66,7 @@ pub struct SignedStatement {
     kid: Thumbprint,
     issued_at: Option<i64>,
     content: Content,
+    claim_type: String,
     entry: Vec<u8>,
     entry_id: EntryId,
     receipts: Vec<Vec<u8>>,
@@ -118,9 +122,10 @@ impl SignedStatement {
         &self.content
     }
 
-    /// The claim type: the media type of the document in a hash envelope, else of the payload.
+    /// The claim type: the media type of the document in a hash envelope; for an in-toto Statement in the payload its
+    /// `predicateType`; for any other payload its content type.
     pub fn claim_type(&self) -> &str {
-        self.content.media_type()
+        &self.claim_type
     }
 
     /// The canonical bytes that the ledger holds: tag 18, protected header, payload and signature as received, and an

@@ -58,7 +58,7 @@ fn a_whole_chain_is_allowed_and_says_who_said_what() {
 fn a_claim_without_a_document_stands_at_the_artifact_itself() {
     let verdict = judge(&material(vec![payload_claim(1)]), &trust(true));
     assert!(verdict.is_allowed(), "{verdict:?}");
-    assert_eq!(verdict.claims()[0].claim_type.as_deref(), Some("application/vnd.in-toto+json"));
+    assert_eq!(verdict.claims()[0].claim_type.as_deref(), Some("https://wabbit.example/tested/v1"));
     assert_eq!(verdict.claims()[0].evidence, None);
 }
 

@@ -1,10 +1,11 @@
 //! From bytes to a well-formed statement: every rule of RFC 9943 §6 and RFC 9995 that one statement alone can break.
 
+use docket_oci::media::essence;
 use docket_oci::{Algorithm, Digest};
 
 use super::{
-    Content, EntryId, MAX_ENTRY_BYTES, MAX_MEDIA_TYPE_BYTES, MAX_RECEIPTS, MAX_STATEMENT_BYTES, SignedStatement,
-    StatementError,
+    Content, EntryId, MAX_ENTRY_BYTES, MAX_MEDIA_TYPE_BYTES, MAX_PREDICATE_TYPE_BYTES, MAX_RECEIPTS,
+    MAX_STATEMENT_BYTES, SignedStatement, StatementError,
 };
 use crate::cbor::{Item, Map, lookup};
 use crate::cose::{Sign1, label};
@@ -36,6 +37,7 @@ impl SignedStatement {
             subject,
             kid: header.kid,
             issued_at: header.issued_at,
+            claim_type: claim_type(&content),
             content,
             entry_id: EntryId::of(&entry),
             entry,
@@ -43,6 +45,32 @@ impl SignedStatement {
         })
     }
 }
+
+/// What kind of claim a content makes; see [`SignedStatement::claim_type`]. A payload that merely calls itself in-toto is
+/// no more than its content type says.
+fn claim_type(content: &Content) -> String {
+    let Content::Payload { media_type, bytes } = content else { return content.media_type().to_owned() };
+    let in_toto = if essence(media_type) == IN_TOTO { serde_json::from_slice::<InToto>(bytes).ok() } else { None };
+    let usable = |statement: &InToto| {
+        let predicate_type = &statement.predicate_type;
+        statement.kind == IN_TOTO_V1
+            && (1..=MAX_PREDICATE_TYPE_BYTES).contains(&predicate_type.len())
+            && predicate_type.bytes().all(|byte| (b'!'..=b'~').contains(&byte))
+    };
+    in_toto.filter(usable).map_or_else(|| media_type.clone(), |statement| statement.predicate_type)
+}
+
+/// What is read of an in-toto Statement v1; the rest is for whoever understands its predicate.
+#[derive(serde::Deserialize)]
+struct InToto {
+    #[serde(rename = "_type")]
+    kind: String,
+    #[serde(rename = "predicateType")]
+    predicate_type: String,
+}
+
+const IN_TOTO: &str = "application/vnd.in-toto+json";
+const IN_TOTO_V1: &str = "https://in-toto.io/Statement/v1";
 
 /// Refuses a media type that could not be one, or that could disturb a terminal.
 pub(super) fn check_media_type(text: &str) -> Result<(), StatementError> {

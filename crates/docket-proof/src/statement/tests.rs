@@ -424,3 +424,25 @@ fn entry_ids_are_lower_case_hex() {
         assert_eq!(text.parse::<EntryId>(), Err(EntryIdError));
     }
 }
+
+#[test]
+fn an_in_toto_payload_makes_a_claim_of_its_predicate_type() {
+    const IN_TOTO: &str = "application/vnd.in-toto+json";
+    let claim = |payload: &str| {
+        let content = Content::Payload { media_type: IN_TOTO.to_owned(), bytes: payload.as_bytes().to_vec() };
+        let statement = SignedStatement::decode(&signed(&Draft { content, ..draft() })).expect("well formed");
+        statement.claim_type().to_owned()
+    };
+    let of_type = |predicate_type: &str| {
+        claim(&format!(r#"{{"_type":"https://in-toto.io/Statement/v1","predicateType":"{predicate_type}","more":1}}"#))
+    };
+    assert_eq!(of_type("https://slsa.dev/provenance/v1"), "https://slsa.dev/provenance/v1");
+    let longest = "p".repeat(MAX_PREDICATE_TYPE_BYTES);
+    assert_eq!(of_type(&longest), longest);
+    for bad in [format!("{longest}p"), String::new(), "two words".to_owned(), "\u{e9}".to_owned()] {
+        assert_eq!(of_type(&bad), IN_TOTO, "{bad}");
+    }
+    for bad in ["{}", "[]", r#"{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"a"}"#] {
+        assert_eq!(claim(bad), IN_TOTO, "{bad}");
+    }
+}

@@ -88,7 +88,8 @@ impl Tree<'_> {
     }
 
     fn node(&self, manifest: &docket_client::FetchedManifest, depth: usize) -> Node {
-        let artifact_type = manifest.manifest.referrer_artifact_type().unwrap_or("unknown type").to_owned();
+        let artifact_type =
+            manifest.manifest.referrer_artifact_type().unwrap_or("unknown type").escape_debug().to_string();
         let claim = self.material.claims.iter().find(|claim| claim.manifest.expected == manifest.digest);
         let mut below = self.below(&manifest.digest, depth + 1);
         let (line, mut json) = match claim {

@@ -1,6 +1,6 @@
 //! `docket verify`: is this artifact to be used, by what is claimed about it and whom you trust.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use docket_client::Transport;
@@ -26,46 +26,63 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
-    let text = match std::fs::read_to_string(&args.trust) {
-        Ok(text) => text,
-        Err(failure) => return Ok(could_not(&format!("cannot read {}: {failure}", args.trust.display()))),
-    };
-    let trust = match Trust::parse(&text).with_context(|| format!("{} is not usable", args.trust.display())) {
+    let trust = match read_trust(&args.trust) {
         Ok(trust) => trust,
-        Err(failure) => return Ok(could_not(&format!("{failure:#}"))),
+        Err(failure) => return without_artifact(&args, Reason::CouldNotCheck, &format!("{failure:#}")),
     };
     let opened = match args.remote.open(&args.reference).await {
         Ok(opened) => opened,
-        Err(failure) => return Ok(could_not(&format!("{failure:#}"))),
+        Err(failure) => return without_artifact(&args, Reason::CouldNotCheck, &format!("{failure:#}")),
     };
     match gather_with_documents(&opened).await {
         Ok((_, material)) => {
             let verdict = judge(&material, &trust);
             report(&args, &title(&opened, verdict.artifact()), &verdict)
         }
-        Err(failure @ GatherError::Tampered { .. }) => {
-            let message = failure.to_string();
-            let Reference::Digest(artifact) = opened.reference else {
-                data(&format!("refused  {}\n  {message}", args.reference));
-                return Ok(Exit::Refused);
+        Err(failure) => {
+            let reason = match &failure {
+                GatherError::Tampered { .. } => Reason::NotTrusted,
+                GatherError::Unavailable { .. } => Reason::CouldNotCheck,
             };
-            let verdict = Verdict::Deny { artifact, reason: Reason::NotTrusted, message, claims: Vec::new() };
+            let message = format!("{:#}", anyhow::Error::new(failure));
+            let Reference::Digest(artifact) = opened.reference else {
+                return without_artifact(&args, reason, &message);
+            };
+            let verdict = Verdict::Deny { artifact, reason, message, claims: Vec::new() };
             report(&args, &title(&opened, &artifact), &verdict)
         }
-        Err(failure) => Ok(could_not(&format!("{:#}", anyhow::Error::new(failure)))),
     }
 }
 
-fn could_not(why: &str) -> Exit {
-    say(&format!("docket: could not judge: {}", why.trim_end()));
-    Exit::CouldNotJudge
+fn read_trust(path: &Path) -> anyhow::Result<Trust> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Trust::parse(&text).with_context(|| format!("{} is not usable", path.display()))
+}
+
+/// A denial of which not even the artifact's digest is known.
+fn without_artifact(args: &Args, reason: Reason, message: &str) -> anyhow::Result<Exit> {
+    let message = message.trim_end();
+    match args.output {
+        Format::Json => json(&serde_json::json!({
+            "verdict": "deny", "artifact": null, "reason": reason, "message": message, "claims": [],
+        }))?,
+        Format::Text if reason == Reason::CouldNotCheck => say(&format!("docket: could not judge: {message}")),
+        Format::Text => data(&format!("refused  {}\n  {message}", args.reference)),
+    }
+    Ok(exit_of(reason))
+}
+
+fn exit_of(reason: Reason) -> Exit {
+    match reason {
+        Reason::CouldNotCheck => Exit::CouldNotJudge,
+        Reason::Unsigned | Reason::NotTrusted => Exit::Refused,
+    }
 }
 
 fn report(args: &Args, title: &str, verdict: &Verdict) -> anyhow::Result<Exit> {
     let exit = match verdict {
         Verdict::Allow { .. } => Exit::Allowed,
-        Verdict::Deny { reason: Reason::CouldNotCheck, .. } => Exit::CouldNotJudge,
-        Verdict::Deny { reason: Reason::Unsigned | Reason::NotTrusted, .. } => Exit::Refused,
+        Verdict::Deny { reason, .. } => exit_of(*reason),
     };
     if args.output == Format::Json {
         json(verdict)?;
