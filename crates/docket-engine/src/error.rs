@@ -73,13 +73,13 @@ pub enum EngineError {
     #[error("{0}")]
     Place(#[from] PlaceError),
     /// Caller: too many registrations are waiting.
-    #[error("too many registrations are waiting; try again in a second")]
+    #[error("too much is waiting to be registered, or policy is changing; try again in a second")]
     PoolFull,
     /// Operator: the ledger does not take entries.
     #[error("the ledger is read-only: {0}")]
     ReadOnly(String),
     /// Operator: an issuer of this name stands with other values.
-    #[error("an issuer named {0:?} is already admitted with another key or identity; choose another name")]
+    #[error("issuer {0:?} is already admitted with this name or this key, but not with both; see `docket issuer list`")]
     IssuerExists(String),
     /// Operator: a name that is none.
     #[error("{0:?} is no issuer name; use 1 to 64 of a-z, 0-9, '-', '_' and '.'")]

@@ -120,6 +120,7 @@ impl Instance {
             let Ok(manifest) = Manifest::parse(&row.bytes, Some(&row.media_type)) else { continue };
             if let [layer] = manifest.layers.as_slice()
                 && layer.digest == *document
+                && layer.size == blob.size
                 && manifest.artifact_type.as_deref() == Some(media_type)
             {
                 return Ok((Descriptor::new(row.media_type, row.digest, row.bytes.len() as u64), None));

@@ -10,7 +10,7 @@ use docket_client::{
 use docket_judge::verify::{ClaimMaterial, Document, Found, Material, Seen};
 use docket_oci::media::SCITT_STATEMENT;
 use docket_oci::{Descriptor, Digest, ImageReference};
-use docket_proof::statement::MAX_STATEMENT_BYTES;
+use docket_proof::statement::{Content, MAX_STATEMENT_BYTES, SignedStatement};
 
 use crate::cli::output::UsageError;
 
@@ -97,7 +97,8 @@ pub(crate) async fn gather(opened: &Opened) -> Result<(Collected, Material), Gat
     Ok((collected, Material { artifact, claims, gaps }))
 }
 
-/// The same with every document read, for a verdict. Each is read once, however many claims there are about it.
+/// The same with the documents read, for a verdict: those that an issuer signed, so that nobody else decides what is fetched,
+/// and each once, however many claims there are about it.
 pub(crate) async fn gather_with_documents(opened: &Opened) -> Result<(Collected, Material), GatherError> {
     let (collected, mut material) = gather(opened).await?;
     let mut read: HashMap<Digest, Document> = HashMap::new();
@@ -105,6 +106,9 @@ pub(crate) async fn gather_with_documents(opened: &Opened) -> Result<(Collected,
         let evidence = claim.evidence.as_ref().map(|evidence| evidence.expected);
         let evidence = collected.referrers.iter().map(|it| &it.fetched).find(|it| Some(it.digest) == evidence);
         let Some(layer) = evidence.and_then(|evidence| evidence.manifest.layers.first()) else { continue };
+        if signed_document(claim, &collected.artifact.digest) != Some(layer.digest) {
+            continue;
+        }
         let document = match read.get(&layer.digest) {
             Some(document) => *document,
             None => document(&opened.source, layer).await?,
@@ -113,6 +117,15 @@ pub(crate) async fn gather_with_documents(opened: &Opened) -> Result<(Collected,
         claim.document = Some(document);
     }
     Ok((collected, material))
+}
+
+/// The document that a claim's statement binds to the artifact.
+fn signed_document(claim: &ClaimMaterial, artifact: &Digest) -> Option<Digest> {
+    let statement = SignedStatement::decode(&claim.statement.as_ref()?.bytes).ok()?;
+    match statement.content() {
+        Content::HashEnvelope { digest, .. } if statement.subject().digest() == Some(*artifact) => Some(*digest),
+        Content::HashEnvelope { .. } | Content::Payload { .. } => None,
+    }
 }
 
 async fn claim(

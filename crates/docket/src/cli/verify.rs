@@ -39,12 +39,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             let verdict = judge(&material, &trust);
             report(&args, &title(&opened, verdict.artifact()), &verdict)
         }
-        Err(failure) => {
-            let reason = match &failure {
-                GatherError::Tampered { .. } => Reason::NotTrusted,
-                GatherError::Unavailable { .. } => Reason::CouldNotCheck,
-            };
-            let message = format!("{:#}", anyhow::Error::new(failure));
+        Err(failure @ GatherError::Unavailable { .. }) => {
+            without_artifact(&args, Reason::CouldNotCheck, &format!("{:#}", anyhow::Error::new(failure)))
+        }
+        Err(failure @ GatherError::Tampered { .. }) => {
+            let (reason, message) = (Reason::NotTrusted, failure.to_string());
             let Reference::Digest(artifact) = opened.reference else {
                 return without_artifact(&args, reason, &message);
             };
@@ -59,7 +58,7 @@ fn read_trust(path: &Path) -> anyhow::Result<Trust> {
     Trust::parse(&text).with_context(|| format!("{} is not usable", path.display()))
 }
 
-/// A denial of which not even the artifact's digest is known.
+/// A denial without a look at the artifact.
 fn without_artifact(args: &Args, reason: Reason, message: &str) -> anyhow::Result<Exit> {
     let message = message.trim_end();
     match args.output {
