@@ -122,18 +122,24 @@ impl Store {
         limit: usize,
         bytes_max: usize,
     ) -> Result<(Vec<ReferrerRow>, bool), StoreError> {
-        const TEXT: &str = "SELECT d.value, m.descriptor FROM repo r JOIN digest s ON s.value = $2 \
+        // Two texts: with one that asks whether a parameter is there, SQLite makes a new plan at each call.
+        const OF_TYPE: &str = "SELECT d.value, m.descriptor FROM repo r JOIN digest s ON s.value = $2 \
             JOIN manifest m ON m.repo_id = r.id AND m.subject_id = s.id JOIN digest d ON d.id = m.digest_id \
-            WHERE r.name = $1 AND ($3 IS NULL OR m.artifact_type = $3) \
-            AND m.digest_id > coalesce((SELECT id FROM digest WHERE value = $4), 0) ORDER BY m.digest_id LIMIT $5";
-        let values = [
+            WHERE r.name = $1 AND m.digest_id > coalesce((SELECT id FROM digest WHERE value = $3), 0) \
+            AND m.artifact_type = $5 ORDER BY m.digest_id LIMIT $4";
+        const ALL: &str = "SELECT d.value, m.descriptor FROM repo r JOIN digest s ON s.value = $2 \
+            JOIN manifest m ON m.repo_id = r.id AND m.subject_id = s.id JOIN digest d ON d.id = m.digest_id \
+            WHERE r.name = $1 AND m.digest_id > coalesce((SELECT id FROM digest WHERE value = $3), 0) \
+            ORDER BY m.digest_id LIMIT $4";
+        let mut values = vec![
             repository.as_str().into(),
             subject.to_key().into(),
-            artifact_type.map_or(Value::Null, Value::from),
             last.map_or(Value::Null, |digest| digest.to_key().into()),
             (limit as u64 + 1).into(),
         ];
-        let mut stream = fetch(&self.readers, TEXT, &values);
+        values.extend(artifact_type.map(Value::from));
+        let text = if artifact_type.is_some() { OF_TYPE } else { ALL };
+        let mut stream = fetch(&self.readers, text, &values);
         let (mut found, mut bytes) = (Vec::<ReferrerRow>::new(), 0);
         while let Some(row) = stream.next().await {
             let row = row.map_err(StoreError::database("read referrers"))?;

@@ -1,4 +1,5 @@
--- The rows of a data folder, format version 0. {BYTES} and {TEXTKEY} are filled in by the dialect (see sql.rs).
+-- The rows of a data folder, format version 0. {ID}, {BYTES}, {TEXTKEY} and {ROWLESS} are filled in
+-- by the dialect (see sql.rs).
 -- Digests are interned once, as algorithm byte + hash, so that every other index is over small integers.
 
 CREATE TABLE meta (
@@ -7,19 +8,19 @@ CREATE TABLE meta (
 );
 
 CREATE TABLE repo (
-    id BIGINT PRIMARY KEY,
+    id {ID} PRIMARY KEY,
     name {TEXTKEY} NOT NULL UNIQUE
 );
 
 CREATE TABLE digest (
-    id BIGINT PRIMARY KEY,
+    id {ID} PRIMARY KEY,
     value {BYTES} NOT NULL UNIQUE
 );
 
 -- Content, whoever holds it. Where the bytes are: kind 0 = in `body`; 1 = a file;
 -- 2 and 3 = composed from entry `entry_idx` (its transparent statement, its bare receipt).
 CREATE TABLE blob (
-    digest_id BIGINT PRIMARY KEY,
+    digest_id {ID} PRIMARY KEY,
     size BIGINT NOT NULL,
     kind BIGINT NOT NULL,
     entry_idx BIGINT,
@@ -55,7 +56,7 @@ CREATE INDEX tag_by_digest ON tag (repo_id, digest_id);
 
 -- The newest tree; one row. It commits with the entries it covers.
 CREATE TABLE head (
-    id BIGINT PRIMARY KEY CHECK (id = 0),
+    id {ID} PRIMARY KEY CHECK (id = 0),
     size BIGINT NOT NULL,
     root {BYTES} NOT NULL,
     frontier {BYTES} NOT NULL
@@ -63,7 +64,7 @@ CREATE TABLE head (
 
 -- One signature for every receipt of a batch. A batch is named by the tree size it ends with.
 CREATE TABLE batch (
-    tree_size BIGINT PRIMARY KEY,
+    tree_size {ID} PRIMARY KEY,
     root {BYTES} NOT NULL,
     logged_at BIGINT NOT NULL,
     protected {BYTES} NOT NULL,
@@ -73,7 +74,7 @@ CREATE TABLE batch (
 -- The ledger. `bytes` are what the leaf hashes; `path` is the inclusion path in the tree of `tree_size`.
 -- `decided_by` is the entry that admitted the issuer. The claim columns are the query index: same row, same commit.
 CREATE TABLE entry (
-    idx BIGINT PRIMARY KEY,
+    idx {ID} PRIMARY KEY,
     entry_id {BYTES} NOT NULL UNIQUE,
     bytes {BYTES} NOT NULL,
     leaf {BYTES} NOT NULL,
@@ -90,7 +91,7 @@ CREATE INDEX entry_by_type ON entry (type_id, idx);
 
 -- Issuers and claim types, interned.
 CREATE TABLE term (
-    id BIGINT PRIMARY KEY,
+    id {ID} PRIMARY KEY,
     value {TEXTKEY} NOT NULL UNIQUE
 );
 

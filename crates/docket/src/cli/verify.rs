@@ -109,13 +109,15 @@ fn lines(claims: &[ClaimVerdict]) -> Vec<String> {
         .iter()
         .map(|claim| {
             let claim_type = text(claim.claim_type.clone());
-            let number = |value: Option<u64>| text(value.map(|value| value.to_string()));
             let entry = claim.entry_id.map(|id| id.to_string().chars().take(ENTRY_SHOWN).collect::<String>());
             [
                 kind(&claim_type).to_owned(),
                 claim_type,
                 format!("by {}", text(claim.issuer.as_ref().map(ToString::to_string))),
-                format!("entry {}…  #{} of {}", text(entry), number(claim.index), number(claim.tree_size)),
+                match (claim.index, claim.tree_size) {
+                    (Some(index), Some(size)) => format!("entry {}…  #{index} of {size}", text(entry)),
+                    _ => format!("entry {}…", text(entry)),
+                },
             ]
         })
         .collect();

@@ -92,7 +92,6 @@ pub(crate) async fn register(
     })?;
     let registered = context.instance.register(permit, &statement).await;
     let registered = registered.map_err(|failure| Failure::of(&failure, context))?;
-    tracing::info!(entry = %registered.entry_id, index = registered.index, known = registered.known, "statement registered");
     let mut response = typed("application/cose", registered.receipt);
     *response.status_mut() = StatusCode::CREATED;
     response.headers_mut().insert(header::LOCATION, ascii(&format!("{base}/{}", registered.entry_id)));
