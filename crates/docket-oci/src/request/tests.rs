@@ -280,7 +280,7 @@ fn actions_follow_what_a_call_changes() {
     assert_eq!(action("PUT", "/v2/a/manifests/v1"), Ok(Action::Push));
     assert_eq!(action("DELETE", "/v2/a/blobs/uploads/s"), Ok(Action::Push));
     assert_eq!(action("DELETE", "/v2/a/manifests/v1"), Ok(Action::Delete));
-    assert_eq!(action("POST", "/v2/a/_scitt/ledger/entries"), Ok(Action::Push));
+    assert_eq!(action("POST", "/v2/a/_scitt/ledger/entries"), Ok(Action::Claim));
     assert_eq!(get("/v2/").map(|call| call.repository().cloned()), Ok(None));
     assert_eq!(get("/v2/a/tags/list").map(|call| call.repository().cloned()), Ok(Some(name("a"))));
 }
