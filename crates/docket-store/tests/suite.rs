@@ -294,3 +294,20 @@ async fn a_second_opening_is_refused_and_so_is_data_of_another_version() {
     let refused = Store::open(DataFolder::new(&path)).await.expect_err("another version");
     assert!(matches!(&refused, StoreError::FormatVersion { found, .. } if found == "99"), "{refused}");
 }
+
+#[tokio::test]
+async fn the_write_ahead_log_is_cut_when_it_has_grown() {
+    const LOG_BYTES: u64 = 64 * 1024 * 1024;
+    let fixture = Fixture::new().await;
+    let log = fixture.store.folder().log();
+    let (mut largest, mut cut) = (0, false);
+    for round in 0..1200_u32 {
+        let mut content = vec![0; INLINE_BYTES_MAX];
+        content[..4].copy_from_slice(&round.to_be_bytes());
+        fixture.push("a", &content).await;
+        let size = std::fs::metadata(&log).expect("a log").len();
+        cut |= size < largest / 2;
+        largest = largest.max(size);
+    }
+    assert!(cut && largest < LOG_BYTES + 2 * 1024 * 1024, "it grew to {largest} bytes");
+}
