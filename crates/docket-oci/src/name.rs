@@ -120,12 +120,6 @@ pub struct ImageReference {
 }
 
 impl ImageReference {
-    /// The same repository, another manifest.
-    #[must_use]
-    pub fn with_reference(&self, reference: Reference) -> Self {
-        Self { host: self.host.clone(), repository: self.repository.clone(), reference, tag: None }
-    }
-
     /// The tag that was written or implied, wherever it stands.
     pub fn named_tag(&self) -> Option<&Tag> {
         match &self.reference {

@@ -6,7 +6,6 @@ use docket_oci::{Algorithm, Descriptor, Digest, Manifest, ManifestError, Referen
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::Response;
-use tokio::io::AsyncWrite;
 
 use super::connection::{Outgoing, Payload, read_bounded};
 use super::{Registry, pull_scope};
@@ -153,16 +152,6 @@ impl Registry {
         limit: u64,
     ) -> Result<Bytes, ClientError> {
         self.blob(repository, digest, None).await?.collect(limit).await
-    }
-
-    /// Writes a blob to `target` and returns its length. After an error what was written is not to be believed.
-    pub async fn blob_to(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        target: &mut (dyn AsyncWrite + Unpin + Send),
-    ) -> Result<u64, ClientError> {
-        self.blob(repository, digest, None).await?.write_to(target).await
     }
 
     async fn ask_manifest(
