@@ -1,4 +1,6 @@
 //! The server's configuration: one TOML file, every key also as `DOCKET_…` in the environment, flags above both.
+//!
+//! A section of the file is a struct in a file of its own below `config/`; its field docs are the reference.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -48,14 +50,21 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads file, environment and flags, in rising order of precedence.
+    /// Reads file, environment and flags, in rising order of precedence. A key of a section has two underscores in the
+    /// environment: `tls.key` is `DOCKET_TLS__KEY`.
     pub(crate) fn read(file: Option<&Path>, data: Option<&Path>, listen: Option<&str>) -> anyhow::Result<Self> {
         let mut figment = Figment::from(Serialized::defaults(Written::default()));
         if let Some(file) = file {
             anyhow::ensure!(file.is_file(), "there is no configuration file {}", file.display());
             figment = figment.merge(Toml::file_exact(file));
         }
-        figment = figment.merge(Env::prefixed("DOCKET_").only(&["data", "listen", "admin_socket", "log"]));
+        // Other programs may use the prefix too, so only what can be meant for this file is read.
+        let known = |name: &figment::value::UncasedStr| {
+            TOP_LEVEL
+                .iter()
+                .any(|key| name.as_str().split("__").next().is_some_and(|first| first.eq_ignore_ascii_case(key)))
+        };
+        figment = figment.merge(Env::prefixed("DOCKET_").filter(known).split("__"));
         if let Some(data) = data {
             figment = figment.merge(Serialized::default("data", data));
         }
@@ -78,6 +87,9 @@ impl Config {
         Ok(Self { data: written.data, listen, admin_socket, log: written.log })
     }
 }
+
+/// Keys and sections of the file.
+const TOP_LEVEL: &[&str] = &["data", "listen", "admin_socket", "log"];
 
 /// Where tests of recovery make the process die (`DOCKET_CRASH_AT`). Builds without debug assertions have no such door.
 pub(crate) fn crash_point() -> anyhow::Result<Option<CrashPoint>> {
