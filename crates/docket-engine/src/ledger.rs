@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::crash::CrashPoint;
 use crate::error::EngineError;
+use crate::health::{BatchClock, within};
 use crate::instance::Options;
 
 /// Who the service is.
@@ -49,6 +50,8 @@ pub(crate) struct Head {
     pub root: Hash,
     /// Its signature.
     pub seal: BatchSeal,
+    /// When it was signed, Unix seconds.
+    pub signed_at: i64,
 }
 
 /// Whom the ledger admits, and since which entry.
@@ -75,6 +78,8 @@ pub(crate) struct Shared {
     guard: HeadGuard,
     clock: Clock,
     crash_at: Option<CrashPoint>,
+    /// Written by the sequencer alone.
+    batch: BatchClock,
     tiles: tiles::Tiles,
     /// Written by the sequencer alone, after the guard has moved.
     state: RwLock<State>,
@@ -118,6 +123,22 @@ impl Ledger {
             return Err(EngineError::ReadOnly(reason));
         }
         self.pool.submit(candidate, policy_entry).await
+    }
+
+    /// Registrations that wait for their batch.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.pool.waiting()
+    }
+
+    /// Seconds since the batch in work began.
+    pub(crate) fn batch_age_s(&self, now: i64) -> Option<u64> {
+        self.shared.batch.age_s(now)
+    }
+
+    /// Compares the guard's file with what was written to it.
+    pub(crate) async fn check_guard(&self) -> Result<(), String> {
+        let shared = Arc::clone(&self.shared);
+        within(move || shared.guard.check()).await
     }
 
     pub(crate) fn identity(&self) -> &Identity {

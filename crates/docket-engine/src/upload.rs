@@ -156,6 +156,11 @@ impl Session {
 }
 
 impl Uploads {
+    /// Sessions that are open.
+    pub(crate) fn open_now(&self) -> u64 {
+        self.lock().len() as u64
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Session>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use crate::StoreError;
 use crate::change::{BlobBody, NewBlob};
 use crate::keys::{DataFolder, INLINE_BYTES_MAX};
+use crate::stats::count_sync;
 use crate::writer::end;
 
 /// The blob files of a data folder.
@@ -275,6 +276,7 @@ fn install(from: &Path, to: &Path, folders: &Folders) -> Result<(), StoreError> 
 
 /// A failed sync ends the process: what is on disk is unknown then, and a repeated sync may claim success falsely.
 fn must_sync(path: &Path, synced: std::io::Result<()>) -> Result<(), StoreError> {
+    count_sync();
     match synced {
         Err(failure) if failure.kind() != std::io::ErrorKind::StorageFull => {
             end(&format!("cannot sync {}: {failure}", path.display()))
@@ -287,12 +289,14 @@ fn must_sync(path: &Path, synced: std::io::Result<()>) -> Result<(), StoreError>
 pub(crate) fn write_file(staging: &Path, to: &Path, folders: &Folders, bytes: &[u8]) -> Result<(), StoreError> {
     let from = staging.join(uuid::Uuid::new_v4().to_string());
     let mut file = File::create(&from).map_err(StoreError::file("create", &from))?;
+    count_sync();
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     written.map_err(StoreError::file("write", &from))?;
     install(&from, to, folders)
 }
 
 pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    count_sync();
     File::open(path).and_then(|folder| folder.sync_all()).map_err(StoreError::file("sync", path))
 }
 

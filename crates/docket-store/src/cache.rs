@@ -1,6 +1,7 @@
 //! Manifests and tags in memory, exact: a commit forgets what it changed before anyone is answered.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use docket_oci::digest::Digest;
 use moka::sync::Cache;
@@ -13,6 +14,8 @@ pub(crate) struct ManifestCache {
     rows: Cache<String, ManifestRow>,
     /// Counts commits. Held by whoever forgets or fills, so that a row read before a commit is never put in after it.
     commits: Mutex<u64>,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 /// Proof of when a read began.
@@ -27,11 +30,19 @@ impl ManifestCache {
                 u32::try_from(key.len() + row.bytes.len() + ROW_BYTES).unwrap_or(u32::MAX)
             })
             .build();
-        Self { rows, commits: Mutex::new(0) }
+        Self { rows, commits: Mutex::new(0), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     pub(crate) fn find(&self, repository: &str, reference: &str) -> Option<ManifestRow> {
-        self.rows.get(&key(repository, reference))
+        let found = self.rows.get(&key(repository, reference));
+        let count = if found.is_some() { &self.hits } else { &self.misses };
+        count.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    /// Finds that found something, and that did not.
+    pub(crate) fn reads(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }
 
     pub(crate) fn start_read(&self) -> ReadStarted {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::StoreError;
+use crate::stats::count_sync;
 
 /// A tree that was spoken of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +74,22 @@ impl HeadGuard {
             return Ok(());
         }
         let slot = 1 - newest.1;
+        count_sync();
         let write = self.file.write_all_at(line(point).as_bytes(), slot as u64 * SLOT_BYTES);
         write.and_then(|()| self.file.sync_data()).map_err(StoreError::file("write the head guard", &self.path))?;
         *newest = (point, slot);
         Ok(())
+    }
+
+    /// Reads the file again and compares it with what was written. Blocks on the disk.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let newest = self.lock();
+        let found = Self::open(&self.path)?.newest();
+        if found == newest.0 {
+            return Ok(());
+        }
+        let (path, size) = (self.path.display(), found.size);
+        Err(StoreError::damaged(format!("{path} holds size {size}, {} was written", newest.0.size)))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, (GuardPoint, usize)> {
@@ -145,6 +158,19 @@ mod tests {
         guard.file.write_all_at(b"docket-guard 0 000000", slot * SLOT_BYTES).expect("torn");
         guard.file.write_all_at(b"garbage", slot * SLOT_BYTES + 60).expect("torn");
         assert_eq!(HeadGuard::open(&path).expect("open").newest().size, 2);
+    }
+
+    #[test]
+    fn a_guard_that_somebody_replaced_is_noticed() {
+        let (_folder, path) = created();
+        let guard = HeadGuard::open(&path).expect("open");
+        let old = std::fs::read(&path).expect("read");
+        guard.advance(GuardPoint { size: 2, root: [2; 32] }).expect("advanced");
+        guard.check().expect("it is what was written");
+        std::fs::remove_file(&path).expect("removed");
+        assert!(guard.check().is_err());
+        std::fs::write(&path, old).expect("an older one");
+        assert!(matches!(guard.check(), Err(StoreError::Damaged { .. })));
     }
 
     #[test]

@@ -14,8 +14,10 @@ mod decide;
 mod error;
 mod guard;
 mod inventory;
+mod probe;
 mod rows;
 mod sql;
+mod stats;
 mod store;
 mod writer;
 
@@ -28,4 +30,5 @@ pub use change::{
 pub use error::StoreError;
 pub use guard::{GuardPoint, HeadGuard};
 pub use inventory::{HeldManifest, StoredBlob};
+pub use stats::{DiskSpace, Spread, SpreadCounter, StoreStats};
 pub use store::{FORMAT_VERSION, Store};

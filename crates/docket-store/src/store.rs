@@ -26,7 +26,7 @@ pub struct Store {
     pub(crate) folder: Arc<DataFolder>,
     pub(crate) readers: SqlitePool,
     pub(crate) cache: Arc<ManifestCache>,
-    writer: Writer,
+    pub(crate) writer: Writer,
     tasks: WriterTasks,
     blobs: BlobFiles,
     /// Held for its lock.

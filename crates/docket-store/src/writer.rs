@@ -17,6 +17,7 @@ use crate::decide::{Ids, Run};
 use crate::error::{is_disk_full, is_io_failure};
 use crate::keys::DataFolder;
 use crate::sql::{execute, open_writer};
+use crate::stats::count_group;
 
 type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 
@@ -50,6 +51,11 @@ impl Writer {
             checkpointer: tokio::spawn(checkpoint(checkpoints, commits)),
         };
         Ok((Self { queue }, tasks))
+    }
+
+    /// Changes that wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        (self.queue.max_capacity() - self.queue.capacity()) as u64
     }
 
     /// Queues a change and waits until it is durable or refused. If the caller goes away meanwhile the change
@@ -130,6 +136,7 @@ impl WriterTask {
         let result = self.try_transact(changes).await;
         match result {
             Ok(outcomes) => {
+                count_group(changes.len());
                 self.cache.forget(changes);
                 let _ = self.committed.try_send(());
                 Ok(outcomes)

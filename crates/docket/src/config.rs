@@ -2,6 +2,10 @@
 //!
 //! A section of the file is a struct in a file of its own below `config/`; its field docs are the reference.
 
+mod ops;
+
+pub(crate) use ops::Ops;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +27,9 @@ struct Written {
     admin_socket: String,
     /// Log filter.
     log: String,
+    /// How the server is watched and stopped.
+    #[serde(default)]
+    ops: ops::Written,
 }
 
 impl Default for Written {
@@ -32,6 +39,7 @@ impl Default for Written {
             listen: "127.0.0.1:5000".to_owned(),
             admin_socket: String::new(),
             log: "info".to_owned(),
+            ops: ops::Written::default(),
         }
     }
 }
@@ -47,6 +55,8 @@ pub(crate) struct Config {
     pub admin_socket: PathBuf,
     /// Log filter (`log`, `DOCKET_LOG`, default `info`).
     pub log: String,
+    /// How the server is watched and stopped (`[ops]`).
+    pub ops: Ops,
 }
 
 impl Config {
@@ -84,12 +94,13 @@ impl Config {
             "" => written.data.join("admin.sock"),
             path => PathBuf::from(path),
         };
-        Ok(Self { data: written.data, listen, admin_socket, log: written.log })
+        let ops = written.ops.check()?;
+        Ok(Self { data: written.data, listen, admin_socket, log: written.log, ops })
     }
 }
 
 /// Keys and sections of the file.
-const TOP_LEVEL: &[&str] = &["data", "listen", "admin_socket", "log"];
+const TOP_LEVEL: &[&str] = &["data", "listen", "admin_socket", "log", "ops"];
 
 /// Where tests of recovery make the process die (`DOCKET_CRASH_AT`). Builds without debug assertions have no such door.
 pub(crate) fn crash_point() -> anyhow::Result<Option<CrashPoint>> {

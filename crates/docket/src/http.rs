@@ -3,8 +3,10 @@
 mod admin;
 mod api;
 mod context;
+mod counted;
 mod failure;
 mod leftover;
+mod ops;
 mod origin;
 mod registry;
 mod scrapi;
@@ -12,6 +14,8 @@ mod transfer;
 
 pub(crate) use admin::{AdmitRequest, DATA_HEADER, FSCK_PATH, ISSUERS_PATH};
 pub(crate) use api::ServiceView;
+pub(crate) use counted::CountedListener;
+pub(crate) use ops::{Watched, watch};
 
 use std::sync::Arc;
 
@@ -25,10 +29,12 @@ use docket_engine::{Account, Instance};
 
 use context::Context;
 
+use crate::telemetry::Traffic;
+
 /// The public routes. Everything below `/v2` is parsed by [`docket_oci::request::Call`], not by the router: repository
 /// names contain slashes.
-pub(crate) fn public(instance: Arc<Instance>) -> Router {
-    let context = move |account| Context::new(Arc::clone(&instance), account);
+pub(crate) fn public(instance: Arc<Instance>, traffic: Arc<Traffic>) -> Router {
+    let context = Context::new(instance, traffic, Account::Loopback);
     Router::new()
         .route("/entries", any(scrapi::entries))
         .route("/entries/{entry}", any(scrapi::entry))
@@ -41,28 +47,29 @@ pub(crate) fn public(instance: Arc<Instance>) -> Router {
         .fallback(registry::serve)
         .layer(middleware::from_fn(origin::only_loopback))
         .layer(middleware::from_fn(leftover::take_in))
-        .layer(middleware::from_fn_with_state(context(Account::Loopback), enter))
+        .layer(middleware::from_fn_with_state(context, enter))
         .layer(DefaultBodyLimit::disable())
 }
 
 /// The operator's routes, for the admin socket alone.
-pub(crate) fn operator(instance: Arc<Instance>) -> Router {
+pub(crate) fn operator(instance: Arc<Instance>, traffic: Arc<Traffic>) -> Router {
     admin::routes()
         .layer(middleware::from_fn(admin::only_this_folder))
-        .layer(middleware::from_fn_with_state(Context::new(instance, Account::Operator), enter))
+        .layer(middleware::from_fn_with_state(Context::new(instance, traffic, Account::Operator), enter))
 }
 
 /// Names the request, hands the context on, and writes one line about it.
 async fn enter(State(context): State<Context>, mut request: Request<axum::body::Body>, next: Next) -> Response {
     let context = context.enter();
-    let started = std::time::Instant::now();
+    let answering = context.traffic.request(request.method(), request.uri().path());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     request.extensions_mut().insert(context.clone());
     let mut response = next.run(request).await;
+    let elapsed_us = answering.answered(response.status());
     let headers = response.headers_mut();
     headers.insert("x-request-id", context.request_id.header());
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    let (status, elapsed_us) = (response.status().as_u16(), started.elapsed().as_micros());
+    let status = response.status().as_u16();
     if method.is_safe() {
         tracing::debug!(%method, path, status, elapsed_us, request = %context.request_id, "answered");
     } else {

@@ -1,4 +1,12 @@
-//! The log: one line per event on stderr, fields after a constant message.
+//! What the process tells about itself: the log, one line per event on stderr with fields after a constant message, and
+//! metrics.
+
+mod metrics;
+mod process;
+mod traffic;
+
+pub(crate) use metrics::scrape;
+pub(crate) use traffic::{OpenConnection, Traffic};
 
 use std::io::IsTerminal as _;
 

@@ -109,7 +109,7 @@ impl Batch {
             placements: placements.collect(),
             issuers: issuers.collect(),
         };
-        let head = Head { size, root: grown.root, seal };
+        let head = Head { size, root: grown.root, seal, signed_at: now };
         Self { append, head, frontier: grown.frontier, first, paths: grown.paths }
     }
 

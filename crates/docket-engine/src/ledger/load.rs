@@ -10,6 +10,7 @@ use docket_store::{GuardPoint, Store};
 use tokio::sync::watch;
 
 use crate::error::EngineError;
+use crate::health::BatchClock;
 use crate::instance::Options;
 use crate::ledger::{Head, Identity, PolicyInForce, Shared, State, tiles};
 
@@ -26,7 +27,8 @@ pub(super) async fn open(
     if frontier.size() != row.size || frontier.root() != row.root {
         return Err(unproven("the head's frontier does not give its root"));
     }
-    let seal = seal(&store, row.size).await?.ok_or_else(|| unproven("the head's batch is missing"))?;
+    let batch = store.batch(row.size).await?.ok_or_else(|| unproven("the head's batch is missing"))?;
+    let seal = BatchSeal { protected: batch.protected, signature: batch.signature };
     let signed = seal.verify(identity.receipt_key.public(), &row.root);
     signed.map_err(|failure| unproven(&format!("the head's signature: {failure}")))?;
     let read_only = rolled_back(&store, guard.newest(), &GuardPoint { size: row.size, root: row.root }).await?;
@@ -35,7 +37,7 @@ pub(super) async fn open(
         // The database may be ahead: the last process died between commit and guard.
         None => guard.advance(GuardPoint { size: row.size, root: row.root })?,
     }
-    let head = Head { size: row.size, root: row.root, seal };
+    let head = Head { size: row.size, root: row.root, seal, signed_at: batch.logged_at };
     let policy = policy(&store).await?;
     let shared = Shared {
         tiles: tiles::Tiles::new(Arc::clone(&store)),
@@ -44,6 +46,7 @@ pub(super) async fn open(
         guard,
         clock: options.clock.clone(),
         crash_at: options.crash_at,
+        batch: BatchClock::default(),
         guarded: watch::Sender::new(row.size),
         state: RwLock::new(State { head, policy, read_only }),
     };

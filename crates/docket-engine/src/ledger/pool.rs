@@ -65,6 +65,11 @@ impl Pool {
         answer.await.unwrap_or(Err(EngineError::Stopped))
     }
 
+    /// Candidates that wait.
+    pub(super) fn waiting(&self) -> u64 {
+        (self.queue.max_capacity() - self.queue.capacity()) as u64
+    }
+
     pub(super) async fn close(self) {
         drop(self.queue);
         for task in [self.sequencer, self.exporter] {

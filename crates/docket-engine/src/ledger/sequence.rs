@@ -34,6 +34,12 @@ impl Sequencer {
 
     /// Logs what can be logged and answers everyone.
     pub(super) async fn log(&mut self, jobs: Vec<Job>) {
+        self.shared.batch.start(self.shared.clock.now());
+        self.answer(jobs).await;
+        self.shared.batch.stop();
+    }
+
+    async fn answer(&mut self, jobs: Vec<Job>) {
         if let Some(reason) = self.shared.read(|state| state.read_only.clone()) {
             return jobs.into_iter().for_each(|job| send(job.reply, Err(EngineError::ReadOnly(reason.clone()))));
         }

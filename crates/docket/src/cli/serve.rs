@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
 use docket_engine::{Clock, Instance, Options};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::output::{Exit, UsageError, say};
-use crate::config::{Config, crash_point};
+use crate::config::{Config, Ops, crash_point};
+use crate::http::{CountedListener, Watched};
+use crate::telemetry::Traffic;
 use crate::{http, telemetry};
 
 #[derive(Debug, clap::Args)]
@@ -45,23 +46,34 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         _ => anyhow::anyhow!("cannot listen on {}: {failure}", config.listen),
     })?;
     let address = listener.local_addr()?;
+    let watchers = bind_ops(&config.ops).await?;
     let instance = Instance::open(&config.data, Options { clock: clock(), crash_at: crash_point()? }).await?;
     let instance = Arc::new(instance);
     let admin = bind_admin(&config.admin_socket)?;
     let (stop, stopping) = watch::channel(false);
+    let traffic = Arc::new(Traffic::new());
     let public = axum::serve(
-        // Without this a small answer waits 40 ms for the client's delayed acknowledgement.
-        listener.tap_io(|stream| drop(stream.set_nodelay(true))),
-        http::public(Arc::clone(&instance)),
+        CountedListener { listener, traffic: Arc::clone(&traffic) },
+        http::public(Arc::clone(&instance), Arc::clone(&traffic)),
     );
-    let operator = axum::serve(admin, http::operator(Arc::clone(&instance)));
+    let operator = axum::serve(admin, http::operator(Arc::clone(&instance), Arc::clone(&traffic)));
     let public = tokio::spawn(public.with_graceful_shutdown(stopped(stopping.clone())).into_future());
     let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping)).into_future());
+    let watched = Arc::new(Watched::new(Arc::clone(&instance), traffic, config.ops.free_bytes_min));
+    let (stop_watching, watching) = watch::channel(false);
+    let watchers_address = watchers.as_ref().map(TcpListener::local_addr).transpose()?;
+    let watchers = watchers.map(|listener| {
+        let served = axum::serve(listener, http::watch(Arc::clone(&watched)));
+        tokio::spawn(served.with_graceful_shutdown(stopped(watching)).into_future())
+    });
     // Before anyone is told that the server runs: from then on, a signal must end it in good order.
-    let signals = Signals::listen()?;
+    let mut signals = Signals::listen()?;
     say(&format!("docket {} serves {}", env!("CARGO_PKG_VERSION"), instance.service()));
     say(&format!("  registry   http://{address}/v2/"));
     say(&format!("  ledger     http://{address}/entries  (tree size {})", instance.tree_size()));
+    if let Some(address) = watchers_address {
+        say(&format!("  ops        http://{address}/metrics  (and /livez, /readyz)"));
+    }
     for key in instance.receipt_keys() {
         say(&format!("  key        {}", key.thumbprint()));
     }
@@ -69,15 +81,36 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         say(&format!("  READ-ONLY  {reason}"));
     }
     signals.asked_to_stop().await;
-    say("docket: finishing what is in flight");
+    // Whoever sends requests here is told first, then nobody is let in any more.
+    watched.stopping();
+    say("docket: finishing what is in flight; once more to end at once");
     stop.send_replace(true);
-    for server in [public, operator] {
-        // Requests in flight may finish; a client that never ends is cut off.
-        if let Ok(ended) = tokio::time::timeout(DRAIN, server).await {
-            ended??;
+    let finished = async {
+        let deadline = tokio::time::Instant::now() + config.ops.drain;
+        for server in [public, operator] {
+            // Requests in flight may finish; a client that never ends is cut off.
+            if let Ok(ended) = tokio::time::timeout_at(deadline, server).await {
+                ended??;
+            }
         }
-    }
+        anyhow::Ok(())
+    };
+    let ended = tokio::select! {
+        finished = finished => Some(finished),
+        () = signals.asked_to_stop() => None,
+    };
     let _ = std::fs::remove_file(&config.admin_socket);
+    let Some(finished) = ended else {
+        // What was answered is durable; the store opens again as after a crash.
+        say("docket: ended at once, requests in flight were cut off");
+        return Ok(Exit::Refused);
+    };
+    finished?;
+    stop_watching.send_replace(true);
+    if let Some(watchers) = watchers {
+        let _ = tokio::time::timeout(WATCHERS_TIME_MAX, watchers).await;
+    }
+    drop(watched);
     if let Some(instance) = Arc::into_inner(instance) {
         instance.close().await;
     }
@@ -90,6 +123,20 @@ pub(crate) fn clock() -> Clock {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
         elapsed.map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
     })
+}
+
+/// Binds the watchers' address.
+async fn bind_ops(ops: &Ops) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = ops.listen else { return Ok(None) };
+    let bound = TcpListener::bind(address).await;
+    let bound = bound.map_err(|failure| match failure.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "{address}, where metrics and health go, is taken by another program; stop it, or set ops.listen \
+             (DOCKET_OPS__LISTEN) to another address or to nothing"
+        ),
+        _ => anyhow::anyhow!("cannot listen for metrics on {address}: {failure}"),
+    });
+    bound.map(Some)
 }
 
 /// Binds the admin socket, which only this user may open. What stands at its path goes only if it is a socket that
@@ -125,7 +172,7 @@ impl Signals {
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    async fn asked_to_stop(mut self) {
+    async fn asked_to_stop(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -137,5 +184,5 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// How long requests in flight may take after SIGTERM.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long the last scrape may take.
+const WATCHERS_TIME_MAX: Duration = Duration::from_secs(1);

@@ -8,10 +8,13 @@ use axum::http::HeaderValue;
 use docket_engine::{Account, EngineError, Instance, Permit, Right};
 use docket_oci::name::RepositoryName;
 
+use crate::telemetry::Traffic;
+
 /// Handed to every handler by `enter`.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub instance: Arc<Instance>,
+    pub traffic: Arc<Traffic>,
     pub account: Account,
     pub request_id: RequestId,
     /// Counts requests of this listener.
@@ -21,9 +24,9 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(instance: Arc<Instance>, account: Account) -> Self {
+    pub(crate) fn new(instance: Arc<Instance>, traffic: Arc<Traffic>, account: Account) -> Self {
         let run = std::process::id();
-        Self { instance, account, request_id: RequestId { run, number: 0 }, requests: Arc::default(), run }
+        Self { instance, traffic, account, request_id: RequestId { run, number: 0 }, requests: Arc::default(), run }
     }
 
     /// The context of one request.

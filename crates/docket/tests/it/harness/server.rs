@@ -14,6 +14,7 @@ use super::{Repository, Site};
 pub(crate) struct Server {
     child: Child,
     address: String,
+    ops: String,
     client: reqwest::Client,
     log: Arc<Mutex<String>>,
 }
@@ -21,31 +22,42 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server and waits until it listens.
     pub(crate) fn start(site: &Site) -> Self {
-        Self::try_start(site, None).unwrap_or_else(|log| panic!("the server did not start: {log}"))
+        Self::start_with(site, &[])
+    }
+
+    /// Starts a server with settings in its environment.
+    pub(crate) fn start_with(site: &Site, settings: &[(&str, &str)]) -> Self {
+        Self::try_start(site, settings).unwrap_or_else(|log| panic!("the server did not start: {log}"))
     }
 
     /// Starts a server that kills itself at a point of DESIGN.md §6.
     pub(crate) fn start_dying(site: &Site, point: &str) -> Self {
-        Self::try_start(site, Some(point)).unwrap_or_else(|log| panic!("the server did not start: {log}"))
+        Self::start_with(site, &[("DOCKET_CRASH_AT", point)])
     }
 
     /// Starts a server, or gives what it said before it ended.
-    pub(crate) fn try_start(site: &Site, crash_at: Option<&str>) -> Result<Self, String> {
+    pub(crate) fn try_start(site: &Site, settings: &[(&str, &str)]) -> Result<Self, String> {
         let mut command = docket();
         command.arg("serve").arg("--data").arg(site.data()).args(["--listen", "127.0.0.1:0"]);
-        command.env("DOCKET_LOG", "warn").envs(crash_at.map(|point| ("DOCKET_CRASH_AT", point)));
+        command.env("DOCKET_LOG", "warn").envs(settings.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
         let lines = follow(&mut child, Arc::clone(&log));
         // From here on, dropping kills.
-        let mut server = Self { child, address: String::new(), client: client(), log };
+        let mut server = Self { child, address: String::new(), ops: String::new(), client: client(), log };
         let deadline = Instant::now() + START_TIME_MAX;
         loop {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     if let Some((_, rest)) = line.split_once("registry   http://") {
                         rest.trim_end().trim_end_matches("/v2/").clone_into(&mut server.address);
+                    }
+                    if let Some((_, rest)) = line.split_once("ops        http://") {
+                        rest.split('/').next().unwrap_or_default().clone_into(&mut server.ops);
+                    }
+                    // Said last.
+                    if line.starts_with("  key ") {
                         return Ok(server);
                     }
                 }
@@ -69,6 +81,11 @@ impl Server {
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
         self.client.request(method, self.url(path))
+    }
+
+    /// A request to the address where the server is watched.
+    pub(crate) fn watch(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.get(format!("http://{}{path}", self.ops))
     }
 
     /// A repository on this server.
@@ -96,6 +113,12 @@ impl Server {
         self.terminate();
         let status = self.ended().await;
         assert!(status.success(), "the server ended with {status}: {}", self.log());
+    }
+
+    /// Ends the server with the exit code of one that was told to stop twice.
+    pub(crate) async fn stopped_at_once(mut self) {
+        let status = self.ended().await;
+        assert_eq!(status.code(), Some(1), "the server ended with {status}: {}", self.log());
     }
 
     /// Ends the server without warning.

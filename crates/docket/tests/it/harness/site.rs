@@ -94,6 +94,8 @@ pub(super) fn docket() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOCKET_")) {
         command.env_remove(name);
     }
+    // Every server its own address, as for the registry.
+    command.env("DOCKET_OPS__LISTEN", "127.0.0.1:0");
     command
 }
 

@@ -8,7 +8,7 @@ use crate::harness::{Ask as _, Server, Site, said};
 async fn a_second_server_on_the_same_folder_is_refused() {
     let site = Site::new();
     let server = Server::start(&site);
-    let refused = Server::try_start(&site, None).err().expect("the folder is taken");
+    let refused = Server::try_start(&site, &[]).err().expect("the folder is taken");
     assert!(refused.contains("another docket process has"), "{refused}");
     server.request("GET", "/v2/").expect(200).await;
     // The commands of the operator go through the first one.

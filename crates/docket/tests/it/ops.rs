@@ -1,0 +1,5 @@
+//! The server as whoever runs it sees it: metrics, health, stop.
+
+mod health;
+mod metrics;
+mod stop;
