@@ -43,6 +43,7 @@ pub struct Instance {
     pub(crate) store: Arc<Store>,
     pub(crate) ledger: Ledger,
     pub(crate) uploads: Uploads,
+    pub(crate) access: Access,
     pub(crate) clock: Clock,
 }
 
@@ -95,7 +96,8 @@ impl Instance {
             service,
         };
         let ledger = Ledger::open(Arc::clone(&store), identity, &options).await?;
-        Ok(Self { store, ledger, uploads: Uploads::default(), clock: options.clock })
+        let (uploads, access) = (Uploads::default(), Access::default());
+        Ok(Self { store, ledger, uploads, access, clock: options.clock })
     }
 
     /// Finishes what is queued and closes every file.
@@ -106,8 +108,8 @@ impl Instance {
     }
 
     /// The rules that permits come from.
-    pub fn access(&self) -> Access {
-        Access
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The data folder.

@@ -20,7 +20,10 @@ mod query;
 mod register;
 mod upload;
 
-pub use access::{Access, Account, Denied, Permit, Right};
+pub use access::{
+    ACCOUNT_BYTES_MAX, Access, Account, AccountError, AccountName, Caller, Denied, DeniedBy, Permit, Right, Rights,
+    Rule, Rules, RulesError, Scope,
+};
 pub use clock::Clock;
 pub use content::{Blob, BlobContent};
 pub use crash::CrashPoint;

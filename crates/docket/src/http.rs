@@ -25,7 +25,7 @@ use axum::http::{HeaderValue, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::any;
-use docket_engine::{Account, Instance};
+use docket_engine::{Account, Caller, Instance};
 
 use context::Context;
 
@@ -34,7 +34,7 @@ use crate::telemetry::Traffic;
 /// The public routes. Everything below `/v2` is parsed by [`docket_oci::request::Call`], not by the router: repository
 /// names contain slashes.
 pub(crate) fn public(instance: Arc<Instance>, traffic: Arc<Traffic>) -> Router {
-    let context = Context::new(instance, traffic, Account::Loopback);
+    let context = Context::new(instance, traffic, Caller::new(Account::Loopback));
     Router::new()
         .route("/entries", any(scrapi::entries))
         .route("/entries/{entry}", any(scrapi::entry))
@@ -53,9 +53,10 @@ pub(crate) fn public(instance: Arc<Instance>, traffic: Arc<Traffic>) -> Router {
 
 /// The operator's routes, for the admin socket alone.
 pub(crate) fn operator(instance: Arc<Instance>, traffic: Arc<Traffic>) -> Router {
+    let context = Context::new(instance, traffic, Caller::new(Account::Operator));
     admin::routes()
         .layer(middleware::from_fn(admin::only_this_folder))
-        .layer(middleware::from_fn_with_state(Context::new(instance, traffic, Account::Operator), enter))
+        .layer(middleware::from_fn_with_state(context, enter))
 }
 
 /// Names the request, hands the context on, and writes one line about it.

@@ -1,13 +1,11 @@
 //! A permit opens the verb it was given for, in the place it was given for, and nothing else.
 
-use docket_engine::{Account, ClaimQuery, EngineError, Permit, Right};
+use docket_engine::{Account, Caller, ClaimQuery, EngineError, Permit, Right};
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::Reference;
 
 use crate::signer::Signer;
 use crate::site::{HOME, Site, artifact, repository};
-
-const RIGHTS: [Right; 5] = [Right::Pull, Right::Push, Right::Delete, Right::Claim, Right::Admin];
 
 /// Tries every verb with a permit; for each, the right it needs and whether the permit was refused as the wrong one.
 async fn try_all(site: &Site, permit: &Permit) -> Vec<(&'static str, Right, bool)> {
@@ -52,7 +50,7 @@ async fn try_all(site: &Site, permit: &Permit) -> Vec<(&'static str, Right, bool
 #[tokio::test]
 async fn a_permit_for_one_right_opens_no_other_verb() {
     let site = Site::new().await;
-    for right in RIGHTS {
+    for right in Right::ALL {
         for (verb, needed, refused) in try_all(&site, &site.permit(right, HOME)).await {
             assert_eq!(refused, right != needed, "{verb} with a permit to {right:?}");
         }
@@ -64,7 +62,7 @@ async fn a_permit_for_one_right_opens_no_other_verb() {
 async fn a_permit_for_the_service_opens_no_repository() {
     const WHOLE_SERVICE: [&str; 6] = ["repositories", "claims", "receipt", "register", "fsck", "admit_issuer"];
     let site = Site::new().await;
-    for right in RIGHTS {
+    for right in Right::ALL {
         for (verb, needed, refused) in try_all(&site, &site.permit_everywhere(right)).await {
             let opens = right == needed && WHOLE_SERVICE.contains(&verb);
             assert_eq!(refused, !opens, "{verb} with a permit to {right:?} everywhere");
@@ -97,8 +95,8 @@ async fn a_permit_for_one_repository_shows_no_other() {
 async fn callers_on_loopback_do_all_but_administer() {
     let site = Site::new().await;
     let place = repository(HOME);
-    for right in RIGHTS {
-        let decided = site.access().decide(Account::Loopback, right, Some(&place));
+    for right in Right::ALL {
+        let decided = site.access().decide(&Caller::new(Account::Loopback), right, Some(&place));
         assert_eq!(decided.is_ok(), right != Right::Admin, "{right:?}");
     }
     site.end().await;

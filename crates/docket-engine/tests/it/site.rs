@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use docket_engine::{
-    Account, BlobContent, ClaimPage, ClaimQuery, Clock, EngineError, FsckReport, Instance, IssuerView, Options, Permit,
-    Registered, Right,
+    Account, BlobContent, Caller, ClaimPage, ClaimQuery, Clock, EngineError, FsckReport, Instance, IssuerView, Options,
+    Permit, Registered, Right,
 };
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, artifact_manifest};
@@ -94,12 +94,14 @@ impl Site {
 
     /// Leave for the operator to do one thing.
     pub(crate) fn permit(&self, right: Right, repository_name: &str) -> Permit {
-        self.access().decide(Account::Operator, right, Some(&repository(repository_name))).expect("the operator may")
+        self.access()
+            .decide(&Caller::new(Account::Operator), right, Some(&repository(repository_name)))
+            .expect("the operator may")
     }
 
     /// The same for what concerns the whole service.
     pub(crate) fn permit_everywhere(&self, right: Right) -> Permit {
-        self.access().decide(Account::Operator, right, None).expect("the operator may")
+        self.access().decide(&Caller::new(Account::Operator), right, None).expect("the operator may")
     }
 
     /// Admits an issuer.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use axum::body::Body;
-use docket_engine::{Account, Instance, Options, Permit, Right};
+use docket_engine::{Account, Caller, Instance, Options, Permit, Right};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -38,7 +38,7 @@ impl Operator {
 
 /// The operator's permit on a folder that this process holds.
 pub(crate) fn permit(instance: &Instance) -> anyhow::Result<Permit> {
-    Ok(instance.access().decide(Account::Operator, Right::Admin, None)?)
+    Ok(instance.access().decide(&Caller::new(Account::Operator), Right::Admin, None)?)
 }
 
 /// Sends one request over the admin socket and reads the JSON answer.

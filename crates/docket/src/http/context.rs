@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::HeaderValue;
-use docket_engine::{Account, EngineError, Instance, Permit, Right};
+use docket_engine::{Caller, EngineError, Instance, Permit, Right};
 use docket_oci::name::RepositoryName;
 
 use crate::telemetry::Traffic;
@@ -15,7 +15,7 @@ use crate::telemetry::Traffic;
 pub(crate) struct Context {
     pub instance: Arc<Instance>,
     pub traffic: Arc<Traffic>,
-    pub account: Account,
+    pub caller: Caller,
     pub request_id: RequestId,
     /// Counts requests of this listener.
     requests: Arc<AtomicU64>,
@@ -24,9 +24,9 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(instance: Arc<Instance>, traffic: Arc<Traffic>, account: Account) -> Self {
+    pub(crate) fn new(instance: Arc<Instance>, traffic: Arc<Traffic>, caller: Caller) -> Self {
         let run = std::process::id();
-        Self { instance, traffic, account, request_id: RequestId { run, number: 0 }, requests: Arc::default(), run }
+        Self { instance, traffic, caller, request_id: RequestId { run, number: 0 }, requests: Arc::default(), run }
     }
 
     /// The context of one request.
@@ -37,7 +37,7 @@ impl Context {
 
     /// Asks the rules.
     pub(crate) fn permit(&self, right: Right, repository: Option<&RepositoryName>) -> Result<Permit, EngineError> {
-        Ok(self.instance.access().decide(self.account, right, repository)?)
+        Ok(self.instance.access().decide(&self.caller, right, repository)?)
     }
 }
 
