@@ -1,13 +1,14 @@
 //! One registry: everything we ask of it and everything we send to it (OCI distribution spec, client side).
 
 mod connection;
+mod delete;
 mod listing;
 mod pull;
 mod push;
 
 pub use connection::Options;
 pub(crate) use connection::read_bounded;
-pub use listing::{LISTING_PAGES_MAX, REFERRERS_MAX, TAGS_MAX};
+pub use listing::{LISTING_PAGES_MAX, REFERRERS_MAX, REPOSITORIES_MAX, TAGS_MAX};
 pub use pull::FetchedManifest;
 pub use push::{Pushed, Started, Upload};
 
@@ -128,6 +129,9 @@ fn push_scope(repository: &RepositoryName) -> Vec<String> {
     vec![format!("repository:{repository}:pull,push")]
 }
 
+/// The right to list repositories.
+const CATALOG_SCOPE: &str = "registry:catalog:*";
+
 /// What a call of the registry API needs; paths outside of it need what their challenge will say.
 fn scopes_of(method: &Method, path: &str) -> Vec<String> {
     let Ok(call) = Call::parse(method.as_str(), path, None) else { return Vec::new() };
@@ -135,7 +139,7 @@ fn scopes_of(method: &Method, path: &str) -> Vec<String> {
         (Some(repository), Action::Pull) => pull_scope(repository),
         (Some(repository), Action::Push | Action::Claim) => push_scope(repository),
         (Some(repository), Action::Delete) => vec![format!("repository:{repository}:delete")],
-        (_, Action::Catalog) => vec!["registry:catalog:*".to_owned()],
+        (_, Action::Catalog) => vec![CATALOG_SCOPE.to_owned()],
         (_, Action::Ping) | (None, Action::Pull | Action::Push | Action::Claim | Action::Delete) => Vec::new(),
     }
 }

@@ -25,6 +25,25 @@ impl Instance {
         Ok(cut(tags, limit))
     }
 
+    /// Names for the operator, at most `limit`, and whether more follow: repositories, or the tags of one.
+    pub async fn stored_names(
+        &self,
+        permit: &Permit,
+        repository: Option<&RepositoryName>,
+        last: &str,
+        limit: usize,
+    ) -> Result<(Vec<String>, bool), EngineError> {
+        permit.scope(Right::Admin)?;
+        let names: Vec<String> = match repository {
+            None => self.store.repositories(last, limit + 1).await?.iter().map(ToString::to_string).collect(),
+            Some(repository) => {
+                let tags = self.store.tags(repository, last, limit + 1).await?;
+                tags.ok_or(EngineError::RepositoryUnknown)?.iter().map(ToString::to_string).collect()
+            }
+        };
+        Ok(cut(names, limit))
+    }
+
     /// Repositories after `last` in byte order, at most `limit`, and whether more follow.
     pub async fn repositories(
         &self,

@@ -6,9 +6,11 @@ mod fsck;
 mod init;
 mod issuer;
 mod keys;
+mod ls;
 mod operator;
 mod output;
 mod remote;
+mod rm;
 mod serve;
 mod show;
 mod trust;
@@ -48,6 +50,10 @@ enum Command {
     Claim(claim::Command),
     /// Show an artifact with its tags, evidence, claims and receipts
     Show(show::Args),
+    /// List repositories, or the tags of one
+    Ls(ls::Args),
+    /// Remove a tag, or a manifest with every tag on it
+    Rm(rm::Args),
     /// Copy artifacts between registries, layouts and archives
     Copy(copy::Args),
     /// Check an artifact against what you trust: exit 0 allowed, 1 refused, 2 could not judge
@@ -82,6 +88,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Trust(command) => trust::run(command).await,
         Command::Claim(command) => claim::run(command).await,
         Command::Show(args) => show::run(args).await,
+        Command::Ls(args) => ls::run(args).await,
+        Command::Rm(args) => rm::run(args).await,
         Command::Copy(args) => copy::run(args).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Fsck(args) => fsck::run(args).await,

@@ -12,7 +12,7 @@ mod registry;
 mod scrapi;
 mod transfer;
 
-pub(crate) use admin::{AdmitRequest, DATA_HEADER, FSCK_PATH, ISSUERS_PATH};
+pub(crate) use admin::{AdmitRequest, DATA_HEADER, FSCK_PATH, ISSUERS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage};
 pub(crate) use api::ServiceView;
 pub(crate) use counted::CountedListener;
 pub(crate) use ops::{Watched, watch};

@@ -1,18 +1,40 @@
-//! Reads listings page by page: tags and referrers.
+//! Reads listings page by page: repositories, tags and referrers.
 
 use std::collections::BTreeMap;
 
 use docket_oci::manifest::{MANIFEST_BYTES_MAX, index_bytes};
-use docket_oci::response::{TagList, parse_next_link};
+use docket_oci::response::{Catalog, TagList, parse_next_link};
 use docket_oci::{Descriptor, Digest, Reference, RepositoryName, Tag, media};
 use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::{Response, Url};
 
 use super::connection::{Outgoing, Payload, read_bounded};
-use super::{FetchedManifest, Registry, pull_scope};
+use super::{CATALOG_SCOPE, FetchedManifest, Registry, pull_scope};
 use crate::error::ClientError;
 
 impl Registry {
+    /// All repositories that the registry shows us, in its order.
+    pub async fn repositories(&self) -> Result<Vec<RepositoryName>, ClientError> {
+        let action = "list the repositories";
+        let mut repositories = Vec::new();
+        let mut next = Some(self.connection.resolve(action, self.base_url(), "/v2/_catalog")?);
+        let mut pages = 0;
+        while let Some(url) = next {
+            self.count_page(&mut pages)?;
+            let response = self.ask_page(action, vec![CATALOG_SCOPE.to_owned()], url).await?;
+            let response = self.connection.expect(action, response, &[200]).await?;
+            next = self.next_page(action, &response)?;
+            let body = read_bounded(response, self.host(), action, MANIFEST_BYTES_MAX as u64).await?;
+            let page: Catalog =
+                serde_json::from_slice(&body).map_err(|_| self.connection.protocol(action, "it sent no catalog"))?;
+            repositories.extend(page.repositories);
+            if repositories.len() > REPOSITORIES_MAX {
+                return Err(self.too_many("repositories", REPOSITORIES_MAX));
+            }
+        }
+        Ok(repositories)
+    }
+
     /// All tags of a repository, in the registry's order; an absent repository is an error.
     pub async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, ClientError> {
         let action = format!("list the tags of {repository}");
@@ -21,7 +43,7 @@ impl Registry {
         let mut pages = 0;
         while let Some(url) = next {
             self.count_page(&mut pages)?;
-            let response = self.ask_page(&action, repository, url).await?;
+            let response = self.ask_page(&action, pull_scope(repository), url).await?;
             let response = self.connection.expect(&action, response, &[200]).await?;
             next = self.next_page(&action, &response)?;
             let body = read_bounded(response, self.host(), &action, MANIFEST_BYTES_MAX as u64).await?;
@@ -55,7 +77,7 @@ impl Registry {
         let mut pages = 0;
         while let Some(url) = next {
             self.count_page(&mut pages)?;
-            let response = self.ask_page(&action, repository, url).await?;
+            let response = self.ask_page(&action, pull_scope(repository), url).await?;
             if response.status() == reqwest::StatusCode::NOT_FOUND && pages == 1 {
                 referrers = self.referrers_by_tag(repository, digest).await?;
                 break;
@@ -103,10 +125,10 @@ impl Registry {
         self.put_manifest(repository, &tag, media::OCI_IMAGE_INDEX, bytes.into()).await.map(|_| ())
     }
 
-    async fn ask_page(&self, action: &str, repository: &RepositoryName, url: Url) -> Result<Response, ClientError> {
+    async fn ask_page(&self, action: &str, scopes: Vec<String>, url: Url) -> Result<Response, ClientError> {
         let accept = HeaderValue::from_static("application/json, application/vnd.oci.image.index.v1+json");
         let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
-        let (action, scopes) = (action.to_owned(), pull_scope(repository));
+        let action = action.to_owned();
         self.connection
             .send(Outgoing { action, method: Method::GET, url, scopes, headers, payload: Payload::Empty })
             .await
@@ -136,6 +158,8 @@ impl Registry {
 
 /// The most pages of one listing.
 pub const LISTING_PAGES_MAX: usize = 1_000;
+/// The most repositories of one registry.
+pub const REPOSITORIES_MAX: usize = 200_000;
 /// The most tags of one repository.
 pub const TAGS_MAX: usize = 200_000;
 /// The most referrers of one digest.

@@ -1,9 +1,9 @@
 //! `docket show`: an artifact with its tags, evidence, claims and receipts, as one tree.
 
-use docket_client::{Collected, Opened, Source, Transport};
+use docket_client::{Collected, Registry, Source, Transport};
 use docket_judge::verify::{ClaimMaterial, Found, Material};
 use docket_oci::media::SCITT_STATEMENT;
-use docket_oci::{Digest, Reference, Tag};
+use docket_oci::{Digest, Reference, RepositoryName, Tag};
 use docket_proof::receipt::Receipt;
 use docket_proof::statement::SignedStatement;
 use serde_json::{Value, json};
@@ -27,7 +27,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let opened = args.remote.open(&args.reference).await?;
     let (collected, material) = gather(&opened).await?;
     material.gaps.iter().for_each(|gap| say(&format!("docket: not everything was seen: {gap}")));
-    let tags = tags(&opened, &collected.artifact.digest).await?;
+    let tags = match &opened.source {
+        Source::Registry { registry, repository } => tags_on(registry, repository, &collected.artifact.digest).await?,
+        Source::Layout(_) => opened.name.iter().filter_map(|name| name.parse().ok()).collect(),
+    };
     let tree = Tree { collected: &collected, material: &material };
     let nodes = tree.below(&collected.artifact.digest, 0);
     match args.output {
@@ -51,11 +54,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Allowed)
 }
 
-/// The tags that point to the artifact. A registry with very many tags is asked about the first ones only.
-async fn tags(opened: &Opened, digest: &Digest) -> anyhow::Result<Vec<Tag>> {
-    let Source::Registry { registry, repository } = &opened.source else {
-        return Ok(opened.name.iter().filter_map(|name| name.parse().ok()).collect());
-    };
+/// The tags that point to an artifact. A registry with very many tags is asked about the first ones only.
+pub(crate) async fn tags_on(
+    registry: &Registry,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> anyhow::Result<Vec<Tag>> {
     let mut tags = Vec::new();
     for tag in registry.tags(repository).await?.into_iter().take(TAGS_ASKED_MAX) {
         let head = registry.head_manifest(repository, &Reference::Tag(tag.clone())).await?;

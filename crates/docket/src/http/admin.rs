@@ -9,6 +9,8 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use axum::routing::{get, post};
 use docket_engine::Right;
+use docket_oci::name::RepositoryName;
+use docket_oci::query::Query;
 use docket_proof::key::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +31,21 @@ pub(crate) struct AdmitRequest {
     pub public_key: String,
 }
 
+/// Answer to `GET /admin/v1/names`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NamesPage {
+    /// Names in byte order.
+    pub names: Vec<String>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
 /// The operator's routes.
 pub(super) fn routes() -> Router {
-    Router::new().route(ISSUERS_PATH, get(issuers).post(admit)).route(FSCK_PATH, post(fsck))
+    Router::new()
+        .route(NAMES_PATH, get(names))
+        .route(ISSUERS_PATH, get(issuers).post(admit))
+        .route(FSCK_PATH, post(fsck))
 }
 
 /// Refuses a command that means another data folder: the socket's path can be configured, and an entry on the wrong
@@ -81,6 +95,40 @@ async fn admit(Extension(context): Extension<Context>, request: Request) -> Resp
     answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |view| json(&view))
 }
 
+/// `GET /admin/v1/names?repository=&last=`: one page of names.
+async fn names(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
+    let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json();
+    let asked = match Query::parse(request.uri().query().unwrap_or_default()) {
+        Ok(query) => NamesAsked::of(&query),
+        Err(failure) => return bad(failure.to_string()),
+    };
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(message) => return bad(message),
+    };
+    let answer = match context.permit(Right::Admin, None) {
+        Ok(permit) => context.instance.stored_names(&permit, asked.repository.as_ref(), &asked.last, NAMES_PAGE).await,
+        Err(failure) => Err(failure),
+    };
+    answer
+        .map_or_else(|failure| Failure::of(&failure, &context).json(), |(names, more)| json(&NamesPage { names, more }))
+}
+
+/// Which names are asked for.
+struct NamesAsked {
+    repository: Option<RepositoryName>,
+    last: String,
+}
+
+impl NamesAsked {
+    fn of(query: &Query) -> Result<Self, String> {
+        let one = |name| query.one(name).map_err(|failure| failure.to_string());
+        let repository = one("repository")?.map(str::parse).transpose();
+        let repository = repository.map_err(|failure| format!("repository: {failure}"))?;
+        Ok(Self { repository, last: one("last")?.unwrap_or_default().to_owned() })
+    }
+}
+
 async fn fsck(Extension(context): Extension<Context>) -> Response<Body> {
     let answer = match context.permit(Right::Admin, None) {
         Ok(permit) => context.instance.fsck(&permit).await,
@@ -94,6 +142,9 @@ fn json<T: Serialize>(value: &T) -> Response<Body> {
 }
 
 pub(crate) const ISSUERS_PATH: &str = "/admin/v1/issuers";
+pub(crate) const NAMES_PATH: &str = "/admin/v1/names";
+/// Names in one page.
+pub(crate) const NAMES_PAGE: usize = 1_000;
 pub(crate) const FSCK_PATH: &str = "/admin/v1/fsck";
 /// Names the data folder that a command means.
 pub(crate) const DATA_HEADER: &str = "x-docket-data";

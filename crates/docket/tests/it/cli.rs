@@ -4,6 +4,7 @@ use crate::harness::{LayoutFolder, SERVICE, Said, Server, Shell, Site, reviewed}
 
 mod help;
 mod keys;
+mod names;
 mod operator;
 mod remote;
 

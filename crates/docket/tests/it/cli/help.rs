@@ -2,7 +2,7 @@
 
 use super::{Shell, Site, reviewed};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "",
     "init",
     "serve",
@@ -17,6 +17,8 @@ const COMMANDS: [&str; 17] = [
     "claim add",
     "claim list",
     "show",
+    "ls",
+    "rm",
     "copy",
     "verify",
     "fsck",
