@@ -51,7 +51,7 @@ impl Instance {
 
     /// Hides a blob from the repository.
     pub async fn delete_blob(&self, permit: &Permit, digest: &Digest) -> Result<(), EngineError> {
-        let repository = permit.repository(Right::Delete)?.clone();
+        let repository = self.deletable(permit)?;
         if self.store.delete_blob(repository, *digest).await? {
             return Ok(());
         }

@@ -25,6 +25,9 @@ pub enum EngineError {
     /// Caller: no such blob.
     #[error("the repository holds no blob {0}")]
     BlobUnknown(Digest),
+    /// Caller: deleting is switched off.
+    #[error("this registry does not delete; its operator can change that with `deletes` under [registry]")]
+    DeletesOff,
     /// Caller: the manifest breaks a rule.
     #[error("the manifest is refused: {0}")]
     ManifestInvalid(#[from] ManifestError),

@@ -15,7 +15,7 @@ use crate::access::{Permit, Right};
 use crate::error::EngineError;
 use crate::instance::Instance;
 use crate::issuers::{GENESIS_INDEX, ISSUER_TYPE};
-use crate::manifest::{new_manifest, required};
+use crate::manifest::{new_manifest, parts};
 
 /// What was proved, and what could not be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -135,7 +135,7 @@ impl Instance {
 
     /// Whether everything a manifest names can be pulled. Clients may delete blobs and children on their own.
     async fn is_complete(&self, repository: &RepositoryName, manifest: &Manifest) -> Result<bool, EngineError> {
-        let (blobs, children) = required(manifest);
+        let (blobs, children) = parts(manifest);
         for wanted in &blobs {
             if self.store.blob(repository, wanted).await?.is_none() {
                 return Ok(false);

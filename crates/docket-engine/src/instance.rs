@@ -12,6 +12,7 @@ use docket_store::{HeadGuard, Store, StoreError};
 
 use crate::access::Access;
 use crate::clock::Clock;
+use crate::conduct::Conduct;
 use crate::crash::CrashPoint;
 use crate::error::EngineError;
 use crate::ledger::{Identity, Ledger};
@@ -24,6 +25,8 @@ pub struct Options {
     pub clock: Clock,
     /// Where to die, in tests of recovery.
     pub crash_at: Option<CrashPoint>,
+    /// What the operator chose.
+    pub conduct: Conduct,
 }
 
 /// What `create` made.
@@ -45,6 +48,7 @@ pub struct Instance {
     pub(crate) uploads: Uploads,
     pub(crate) access: Access,
     pub(crate) clock: Clock,
+    pub(crate) conduct: Conduct,
 }
 
 impl Instance {
@@ -97,7 +101,8 @@ impl Instance {
         };
         let ledger = Ledger::open(Arc::clone(&store), identity, &options).await?;
         let (uploads, access) = (Uploads::default(), Access::default());
-        Ok(Self { store, ledger, uploads, access, clock: options.clock })
+        let Options { clock, conduct, .. } = options;
+        Ok(Self { store, ledger, uploads, access, clock, conduct })
     }
 
     /// Finishes what is queued and closes every file.

@@ -6,6 +6,7 @@
 
 mod access;
 mod clock;
+mod conduct;
 mod content;
 mod crash;
 mod error;
@@ -19,12 +20,14 @@ mod manifest;
 mod query;
 mod register;
 mod upload;
+mod warning;
 
 pub use access::{
     ACCOUNT_BYTES_MAX, Access, Account, AccountError, AccountName, Caller, Denied, DeniedBy, Permit, Right, Rights,
     Rule, Rules, RulesError, Scope,
 };
 pub use clock::Clock;
+pub use conduct::Conduct;
 pub use content::{Blob, BlobContent};
 pub use crash::CrashPoint;
 pub use error::{EngineError, PlaceError};
@@ -37,3 +40,4 @@ pub use manifest::StoredManifest;
 pub use query::{CLAIMS_PAGE_MAX, Claim, ClaimPage, ClaimPlacement, ClaimQuery};
 pub use register::Registered;
 pub use upload::{BLOB_BYTES_MAX, OpenUpload};
+pub use warning::Warning;

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use docket_oci::digest::{Algorithm, Digest};
-use docket_oci::manifest::{Descriptor, Manifest};
-use docket_oci::name::{Reference, Tag};
+use docket_oci::manifest::{Descriptor, Kind, Manifest};
+use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::{ManifestPut, ManifestRow, NewManifest, NewReferrer, PutOutcome};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
 use crate::instance::Instance;
+use crate::warning::Warning;
 
 /// What a manifest put did.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct StoredManifest {
     pub subject: Option<Digest>,
     /// Tags that now point to it.
     pub tags: Vec<Tag>,
+    /// What the caller should know about it.
+    pub warnings: Vec<Warning>,
 }
 
 impl Instance {
@@ -46,11 +49,19 @@ impl Instance {
             Reference::Tag(tag) => tags.push(tag.clone()),
         }
         let subject = manifest.subject.as_ref().map(|subject| subject.digest);
-        let (required_blobs, required_children) = required(&manifest);
+        let kind = manifest.kind();
+        let (blobs, children) = parts(&manifest);
+        let (required, optional) = match kind {
+            Kind::Image if !self.conduct.sparse_images => (blobs, children),
+            Kind::Image | Kind::Index => (Vec::new(), [blobs, children].concat()),
+        };
         let manifest = new_manifest(digest, bytes, &manifest);
-        let put = ManifestPut { repository, manifest, required_blobs, required_children, tags: tags.clone() };
+        let put = ManifestPut { repository, manifest, required, optional, tags: tags.clone() };
         match self.store.put_manifest(put).await? {
-            PutOutcome::Stored => Ok(StoredManifest { digest, subject, tags }),
+            PutOutcome::Stored { absent } => {
+                let warnings = if absent > 0 { vec![Warning::Sparse { kind, absent }] } else { Vec::new() };
+                Ok(StoredManifest { digest, subject, tags, warnings })
+            }
             PutOutcome::Missing(digests) => Err(EngineError::ManifestBlobUnknown(digests)),
         }
     }
@@ -69,18 +80,24 @@ impl Instance {
 
     /// Removes a tag, or a manifest with every tag on it.
     pub async fn delete_manifest(&self, permit: &Permit, reference: &Reference) -> Result<(), EngineError> {
-        let repository = permit.repository(Right::Delete)?.clone();
+        let repository = self.deletable(permit)?;
         let deleted = match reference {
             Reference::Tag(tag) => self.store.delete_tag(repository, tag.clone()).await?,
             Reference::Digest(digest) => self.store.delete_manifest(repository, *digest).await?,
         };
         if deleted { Ok(()) } else { Err(EngineError::ManifestUnknown(reference.to_string())) }
     }
+
+    /// The repository to delete from. Every verb that deletes asks here, so that none forgets the switch.
+    pub(crate) fn deletable(&self, permit: &Permit) -> Result<RepositoryName, EngineError> {
+        let repository = permit.repository(Right::Delete)?.clone();
+        if self.conduct.deletes { Ok(repository) } else { Err(EngineError::DeletesOff) }
+    }
 }
 
-/// What must stand in the repository before a manifest may: its blobs, and the children of an index.
-/// Layers that are fetched elsewhere are not asked for, nor is the subject.
-pub(crate) fn required(manifest: &Manifest) -> (Vec<Digest>, Vec<Digest>) {
+/// What a manifest is made of: its blobs, and the children of an index. Layers that are fetched elsewhere are not
+/// among them, nor is the subject.
+pub(crate) fn parts(manifest: &Manifest) -> (Vec<Digest>, Vec<Digest>) {
     let digests = |descriptors: &mut dyn Iterator<Item = &Descriptor>| {
         let mut digests: Vec<_> = descriptors.map(|descriptor| descriptor.digest).collect();
         digests.sort_unstable();

@@ -73,6 +73,36 @@ pub fn parse_next_link(header: &str) -> Option<&str> {
     None
 }
 
+/// The values of `Warning` headers that say these things to people (distribution-spec, "Warnings"). What would go beyond
+/// [`WARNING_BYTES_MAX`] is left unsaid.
+pub fn warnings(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut left = WARNING_BYTES_MAX;
+    let mut values = Vec::new();
+    for text in texts {
+        let value = format!("299 - \"{}\"", quotable(&text));
+        let Some(rest) = left.checked_sub(value.len()) else { break };
+        left = rest;
+        values.push(value);
+    }
+    values
+}
+
+/// What can stand between the quotes of a header: visible ASCII and spaces, quotes and backslashes escaped.
+fn quotable(text: &str) -> String {
+    let mut quotable = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quotable.extend(['\\', character]),
+            ' '..='~' => quotable.push(character),
+            _ => quotable.push('?'),
+        }
+    }
+    quotable
+}
+
+/// The most bytes that the values of all `Warning` headers of an answer have together.
+pub const WARNING_BYTES_MAX: usize = 4096;
+
 fn null_is_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -98,6 +128,18 @@ mod tests {
         for header in ["", "</a>", r#"</a>; rel="prev""#, "<a", "a; rel=next"] {
             assert_eq!(parse_next_link(header), None, "{header}");
         }
+    }
+
+    #[test]
+    fn warnings_are_one_line_of_ascii_each_and_never_beyond_their_limit() {
+        let said = warnings(["plain".to_owned(), "a \"b\" \\ \r\n\u{7f}ä".to_owned()]);
+        assert_eq!(said, [r#"299 - "plain""#, r#"299 - "a \"b\" \\ ????""#]);
+        let frame = r#"299 - """#.len();
+        let text = |bytes: usize| "x".repeat(bytes - frame);
+        assert_eq!(warnings([text(WARNING_BYTES_MAX)]).len(), 1);
+        assert_eq!(warnings([text(WARNING_BYTES_MAX + 1)]), [""; 0]);
+        assert_eq!(warnings([text(4000), text(96)]).len(), 2);
+        assert_eq!(warnings([text(4000), text(97)]).len(), 1);
     }
 
     #[test]

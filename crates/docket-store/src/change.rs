@@ -69,9 +69,9 @@ pub struct ManifestPut {
     /// What.
     pub manifest: NewManifest,
     /// Blobs that must be visible in the repository.
-    pub required_blobs: Vec<Digest>,
-    /// Children that must stand in the repository, as manifests or blobs.
-    pub required_children: Vec<Digest>,
+    pub required: Vec<Digest>,
+    /// Manifests or blobs that it names too, and that may be absent.
+    pub optional: Vec<Digest>,
     /// Tags that point to it afterwards.
     pub tags: Vec<Tag>,
 }
@@ -80,7 +80,10 @@ pub struct ManifestPut {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutOutcome {
     /// It stands, durably.
-    Stored,
+    Stored {
+        /// How many of the optional parts the repository lacks.
+        absent: usize,
+    },
     /// Nothing was changed: the repository lacks these.
     Missing(Vec<Digest>),
 }
@@ -282,6 +285,7 @@ impl Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
+    Stored { absent: usize },
     NotFound,
     Missing(Vec<Digest>),
     HeadMoved,

@@ -160,21 +160,19 @@ impl<'a> Run<'a> {
 
     fn put_manifest(&mut self, put: &ManifestPut) -> Outcome {
         let repository = &put.repository;
-        let blobs = put.required_blobs.iter().filter(|digest| !self.has_blob(repository, digest));
-        let children = put
-            .required_children
-            .iter()
-            .filter(|digest| !self.has_manifest(repository, digest) && !self.has_blob(repository, digest));
-        let missing: Vec<_> = blobs.chain(children).copied().collect();
+        let missing = put.required.iter().filter(|digest| !self.has_blob(repository, digest));
+        let missing: Vec<_> = missing.copied().collect();
         if !missing.is_empty() {
             return Outcome::Missing(missing);
         }
+        let stands = |digest| self.has_manifest(repository, digest) || self.has_blob(repository, digest);
+        let absent = put.optional.iter().filter(|digest| !stands(digest)).count();
         let repo = self.repo(repository);
         let digest = self.manifest(repo, &put.manifest);
         for tag in &put.tags {
             self.rows.tag(repo, tag.as_str(), digest);
         }
-        Outcome::Done
+        Outcome::Stored { absent }
     }
 
     fn append(&mut self, append: &Append) -> Outcome {
@@ -312,8 +310,8 @@ impl<'a> Asked<'a> {
             Change::PutManifest(put) => {
                 self.repos.insert(put.repository.as_str());
                 self.new_manifest(&put.manifest);
-                put.required_blobs.iter().for_each(|digest| self.link(&put.repository, *digest));
-                put.required_children.iter().for_each(|digest| {
+                put.required.iter().for_each(|digest| self.link(&put.repository, *digest));
+                put.optional.iter().for_each(|digest| {
                     self.link(&put.repository, *digest);
                     self.manifest(&put.repository, *digest);
                 });

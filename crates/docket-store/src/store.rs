@@ -141,7 +141,10 @@ impl Store {
     pub async fn put_manifest(&self, put: ManifestPut) -> Result<PutOutcome, StoreError> {
         match self.writer.write(Change::PutManifest(Box::new(put))).await? {
             Outcome::Missing(digests) => Ok(PutOutcome::Missing(digests)),
-            _ => Ok(PutOutcome::Stored),
+            Outcome::Stored { absent } => Ok(PutOutcome::Stored { absent }),
+            Outcome::Done | Outcome::NotFound | Outcome::HeadMoved | Outcome::PlacementsRefused(_) => {
+                unreachable!("the writer answers a manifest put with one of these two")
+            }
         }
     }
 
@@ -206,7 +209,7 @@ fn append_outcome(outcome: Outcome) -> AppendOutcome {
     match outcome {
         Outcome::HeadMoved => AppendOutcome::HeadMoved,
         Outcome::PlacementsRefused(which) => AppendOutcome::PlacementsRefused(which),
-        Outcome::Done | Outcome::NotFound | Outcome::Missing(_) => AppendOutcome::Committed,
+        Outcome::Done | Outcome::Stored { .. } | Outcome::NotFound | Outcome::Missing(_) => AppendOutcome::Committed,
     }
 }
 

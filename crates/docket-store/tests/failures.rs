@@ -58,7 +58,7 @@ async fn fail_one_of_a_group(trigger: &'static str) -> StoreError {
     let mut failures = Vec::new();
     for (n, answer) in answers.into_iter().enumerate() {
         match answer {
-            Ok(outcome) => assert_eq!(outcome, PutOutcome::Stored, "manifest {n}"),
+            Ok(outcome) => assert_eq!(outcome, PutOutcome::Stored { absent: 0 }, "manifest {n}"),
             Err(failure) => failures.push((n, failure)),
         }
     }
@@ -67,7 +67,7 @@ async fn fail_one_of_a_group(trigger: &'static str) -> StoreError {
     assert_all_but_17_stand(&store).await;
 
     // The writer is none the worse for it, and gives new names numbers that are free.
-    assert_eq!(store.put_manifest(put(40, false)).await.expect("answered"), PutOutcome::Stored);
+    assert_eq!(store.put_manifest(put(40, false)).await.expect("answered"), PutOutcome::Stored { absent: 0 });
     assert_stands(&store, 40).await;
     store.close().await;
     let store = Store::open(DataFolder::new(&data)).await.expect("opened");
@@ -100,8 +100,8 @@ fn put(n: usize, refused: bool) -> ManifestPut {
             media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
             referrer: None,
         },
-        required_blobs: Vec::new(),
-        required_children: Vec::new(),
+        required: Vec::new(),
+        optional: Vec::new(),
         tags: vec![tag(if refused { REFUSED } else { "latest" })],
     }
 }

@@ -42,8 +42,8 @@ impl Fixture {
         ManifestPut {
             repository: repo(repository),
             manifest: manifest(content, None),
-            required_blobs: blobs.to_vec(),
-            required_children: Vec::new(),
+            required: blobs.to_vec(),
+            optional: Vec::new(),
             tags: tags.iter().map(|tag| tag.parse().expect("a tag")).collect(),
         }
     }
@@ -160,12 +160,26 @@ async fn a_manifest_that_lacks_blobs_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_manifest_may_lack_its_optional_parts_and_they_are_counted() {
+    let fixture = Fixture::new().await;
+    let (absent, blob) = (Digest::sha256([5; 32]), fixture.push("a", b"a blob").await);
+    fixture.push("b", b"a blob of another repository").await;
+    let child = Fixture::put("a", "{child}", &[], &[]);
+    let elsewhere = Digest::of(Algorithm::Sha256, b"a blob of another repository");
+    let optional = vec![absent, blob, child.manifest.digest, elsewhere];
+    fixture.store.put_manifest(child).await.expect("answered");
+    let put = ManifestPut { optional, ..Fixture::put("a", "{parent}", &["v1"], &[blob]) };
+    assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), PutOutcome::Stored { absent: 2 });
+    assert!(fixture.store.manifest(&repo("a"), &Reference::Tag(tag("v1"))).await.expect("read").is_some());
+}
+
+#[tokio::test]
 async fn a_tag_moves_at_once_and_deletes_are_seen_at_once() {
     let fixture = Fixture::new().await;
     let by_tag = Reference::Tag(tag("v1"));
     for content in ["{1}", "{2}", "{1}"] {
         let put = Fixture::put("a", content, &["v1", "also"], &[]);
-        assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), PutOutcome::Stored);
+        assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), PutOutcome::Stored { absent: 0 });
         let row = fixture.store.manifest(&repo("a"), &by_tag).await.expect("read").expect("found");
         assert_eq!(row.bytes, content.as_bytes());
     }
@@ -226,7 +240,7 @@ async fn many_writers_share_groups_and_all_are_answered() {
         })
         .collect();
     for task in tasks {
-        assert_eq!(task.await.expect("joined"), PutOutcome::Stored);
+        assert_eq!(task.await.expect("joined"), PutOutcome::Stored { absent: 0 });
     }
     let names = fixture.store.repositories("", 100).await.expect("read");
     assert_eq!(names.len(), 7);

@@ -3,8 +3,10 @@
 //! A section of the file is a struct in a file of its own below `config/`; its field docs are the reference.
 
 mod ops;
+mod registry;
 
 pub(crate) use ops::Ops;
+pub(crate) use registry::Registry;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,9 @@ struct Written {
     /// How the server is watched and stopped.
     #[serde(default)]
     ops: ops::Written,
+    /// Choices of the registry.
+    #[serde(default)]
+    registry: Registry,
 }
 
 impl Default for Written {
@@ -40,6 +45,7 @@ impl Default for Written {
             admin_socket: String::new(),
             log: "info".to_owned(),
             ops: ops::Written::default(),
+            registry: Registry::default(),
         }
     }
 }
@@ -57,6 +63,8 @@ pub(crate) struct Config {
     pub log: String,
     /// How the server is watched and stopped (`[ops]`).
     pub ops: Ops,
+    /// `[registry]`.
+    pub registry: Registry,
 }
 
 impl Config {
@@ -95,12 +103,13 @@ impl Config {
             path => PathBuf::from(path),
         };
         let ops = written.ops.check()?;
-        Ok(Self { data: written.data, listen, admin_socket, log: written.log, ops })
+        let Written { data, log, registry, .. } = written;
+        Ok(Self { data, listen, admin_socket, log, ops, registry })
     }
 }
 
 /// Keys and sections of the file.
-const TOP_LEVEL: &[&str] = &["data", "listen", "admin_socket", "log", "ops"];
+const TOP_LEVEL: &[&str] = &["data", "listen", "admin_socket", "log", "ops", "registry"];
 
 /// Where tests of recovery make the process die (`DOCKET_CRASH_AT`). Builds without debug assertions have no such door.
 pub(crate) fn crash_point() -> anyhow::Result<Option<CrashPoint>> {

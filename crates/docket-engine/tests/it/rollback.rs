@@ -137,7 +137,11 @@ async fn a_missing_database_is_not_made_up() {
 #[tokio::test]
 async fn two_instances_never_share_a_folder() {
     let (site, _) = Site::with_issuer().await;
-    let options = docket_engine::Options { clock: docket_engine::Clock::new(|| 0), crash_at: None };
+    let options = docket_engine::Options {
+        clock: docket_engine::Clock::new(|| 0),
+        crash_at: None,
+        conduct: docket_engine::Conduct::default(),
+    };
     let second = docket_engine::Instance::open(&site.path(), options).await;
     assert!(matches!(second, Err(EngineError::Store(StoreError::Locked(_)))));
     site.end().await;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use docket_engine::{
-    Account, BlobContent, Caller, ClaimPage, ClaimQuery, Clock, EngineError, FsckReport, Instance, IssuerView, Options,
-    Permit, Registered, Right,
+    Account, BlobContent, Caller, ClaimPage, ClaimQuery, Clock, Conduct, EngineError, FsckReport, Instance, IssuerView,
+    Options, Permit, Registered, Right,
 };
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, artifact_manifest};
@@ -280,7 +280,7 @@ impl Closed {
 
     /// Opens it, or says why not.
     pub(crate) async fn try_open(self) -> Result<Site, (EngineError, Self)> {
-        let options = Options { clock: self.clock(), crash_at: None };
+        let options = Options { clock: self.clock(), crash_at: None, conduct: Conduct::default() };
         match Instance::open(&self.path(), options).await {
             Ok(instance) => Ok(Site { instance, closed: self }),
             Err(failure) => Err((failure, self)),

@@ -31,7 +31,7 @@ impl Operator {
             let data = config.data.canonicalize().with_context(|| format!("there is no {}", config.data.display()))?;
             return Ok(Self::Server { stream, data });
         }
-        let options = Options { clock: clock(), crash_at: crash_point()? };
+        let options = Options { clock: clock(), crash_at: crash_point()?, conduct: config.registry.conduct() };
         Ok(Self::Here(Box::new(Instance::open(&config.data, options).await?)))
     }
 }

@@ -47,7 +47,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     })?;
     let address = listener.local_addr()?;
     let watchers = bind_ops(&config.ops).await?;
-    let instance = Instance::open(&config.data, Options { clock: clock(), crash_at: crash_point()? }).await?;
+    let options = Options { clock: clock(), crash_at: crash_point()?, conduct: config.registry.conduct() };
+    let instance = Instance::open(&config.data, options).await?;
     let instance = Arc::new(instance);
     let admin = bind_admin(&config.admin_socket)?;
     let (stop, stopping) = watch::channel(false);

@@ -4,14 +4,16 @@ use axum::body::Body;
 use axum::extract::{Extension, Request};
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
-use docket_engine::{EngineError, OpenUpload, Permit, Right, StoredManifest};
+use docket_engine::{EngineError, OpenUpload, Permit, Right, StoredManifest, Warning};
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{MANIFEST_BYTES_MAX, index_bytes};
 use docket_oci::media;
 use docket_oci::name::{RepositoryName, Tag};
 use docket_oci::range::{UploadRange, upload_progress};
 use docket_oci::request::{Action, Call, PAGE_ENTRIES_MAX};
-use docket_oci::response::{Catalog, Extension as ApiExtension, Extensions, TagList, next_link, next_link_with};
+use docket_oci::response::{
+    Catalog, Extension as ApiExtension, Extensions, TagList, next_link, next_link_with, warnings,
+};
 
 use crate::http::context::Context;
 use crate::http::failure::Failure;
@@ -113,7 +115,8 @@ impl Registry<'_> {
                 Ok(manifest_created(&repository, &stored, many))
             }
             Call::DeleteManifest { reference, .. } => {
-                instance.delete_manifest(&permit, &reference).await.map_err(fail)?;
+                let deleted = instance.delete_manifest(&permit, &reference).await;
+                deleted.map_err(|failure| self.not_deleted(&failure, "GET, HEAD, PUT"))?;
                 Ok(empty(StatusCode::ACCEPTED))
             }
             Call::Blob { digest, head: true, .. } => {
@@ -127,7 +130,8 @@ impl Registry<'_> {
                 Ok(send(blob, &digest, self.headers))
             }
             Call::DeleteBlob { digest, .. } => {
-                instance.delete_blob(&permit, &digest).await.map_err(fail)?;
+                let deleted = instance.delete_blob(&permit, &digest).await;
+                deleted.map_err(|failure| self.not_deleted(&failure, "GET, HEAD"))?;
                 Ok(empty(StatusCode::ACCEPTED))
             }
             Call::StartUpload { repository, digest, mount, from, digest_algorithm } => {
@@ -235,6 +239,14 @@ impl Registry<'_> {
         self.fail(failure).with(header::LOCATION, &location).with(header::RANGE, &range)
     }
 
+    /// Where deleting is switched off, the answer says what can be done instead (RFC 9110 §15.5.6).
+    fn not_deleted(&self, failure: &EngineError, allowed: &'static str) -> Failure {
+        match failure {
+            EngineError::DeletesOff => self.fail(failure).with(header::ALLOW, allowed),
+            other => self.fail(other),
+        }
+    }
+
     fn header(&self, name: header::HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -284,6 +296,9 @@ fn manifest_created(repository: &RepositoryName, stored: &StoredManifest, many: 
     if many {
         let tags: Vec<_> = stored.tags.iter().map(Tag::as_str).collect();
         headers.insert("oci-tag", ascii(&tags.join(", ")));
+    }
+    for warning in warnings(stored.warnings.iter().map(Warning::to_string)) {
+        headers.append(header::WARNING, ascii(&warning));
     }
     response
 }

@@ -68,6 +68,39 @@ async fn end_10_deleting_a_blob_hides_it_in_that_repository_alone() {
 }
 
 #[tokio::test]
+async fn end_9_and_10_where_deletes_are_off_nothing_can_be_deleted_on_any_path() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let manifest = server.repository("a").push_image("v1", 1).await;
+    let layer = server.repository("a").push_blob("a blob").await;
+    server.stop().await;
+    let server = Server::start_with(&site, &[("DOCKET_REGISTRY__DELETES", "false")]);
+    let repository = server.repository("a");
+    let digest = sha256(&manifest);
+    // Nor do the answers tell what is there.
+    for path in [
+        "manifests/v1".to_owned(),
+        format!("manifests/{digest}"),
+        format!("blobs/{layer}"),
+        "manifests/v2".to_owned(),
+        format!("manifests/{EMPTY_DIGEST}"),
+        format!("blobs/{EMPTY_DIGEST}"),
+    ] {
+        let refused = repository.request("DELETE", &path).expect(405).await;
+        assert_eq!(refused.code(), "UNSUPPORTED", "{path}");
+        let allowed = if path.starts_with("blobs") { "GET, HEAD" } else { "GET, HEAD, PUT" };
+        assert_eq!(refused.header("allow"), Some(allowed), "{path}");
+    }
+    assert_eq!(repository.manifest("v1").await, manifest);
+    assert_eq!(repository.blob(&layer).await, b"a blob");
+    // Giving up one's own upload is no delete.
+    let upload = repository.start_upload().await;
+    server.request("DELETE", &upload).expect(204).await;
+    server.stop().await;
+    site.fsck_clean();
+}
+
+#[tokio::test]
 async fn end_9_and_10_absent_and_malformed_are_told_apart() {
     let site = Site::new();
     let server = Server::start(&site);

@@ -43,21 +43,14 @@ async fn end_7a_a_tag_moves_and_the_old_manifest_stays() {
 }
 
 #[tokio::test]
-async fn end_7a_missing_content_is_named_and_nothing_is_kept() {
+async fn end_7a_missing_blobs_are_named_and_nothing_is_kept() {
     let site = Site::new();
     let server = Server::start(&site);
     let repository = server.repository("a");
     repository.push_blob("{}").await;
     server.repository("b").push_blob("layer of another repository").await;
-    let cases = [image(b"{}", &[b"layer of another repository"]), index(&[b"a child that was never pushed"])];
-    for manifest in cases {
-        let content_type =
-            if manifest.starts_with(b"{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index") {
-                media::OCI_IMAGE_INDEX
-            } else {
-                media::OCI_IMAGE_MANIFEST
-            };
-        let refused = repository.put("v1", content_type, manifest.clone()).await.expecting(400);
+    for manifest in [image(b"{}", &[b"layer of another repository"]), image(b"a config that nobody pushed", &[])] {
+        let refused = repository.put("v1", media::OCI_IMAGE_MANIFEST, manifest.clone()).await.expecting(400);
         assert_eq!(refused.code(), "MANIFEST_BLOB_UNKNOWN");
         assert!(refused.message().contains("sha256:"), "{}", refused.message());
         repository.request("GET", &format!("manifests/{}", sha256(&manifest))).expect(404).await;
@@ -65,6 +58,40 @@ async fn end_7a_missing_content_is_named_and_nothing_is_kept() {
     assert_eq!(repository.tags().await, [""; 0]);
     server.stop().await;
     assert_eq!(site.fsck_clean().manifests, 0);
+}
+
+#[tokio::test]
+async fn end_7a_a_sparse_index_is_kept_with_a_warning_that_counts_what_is_missing() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    let child = repository.push_image("child", 1).await;
+    let sparse = index(&[&child, b"for another platform", b"for a third"]);
+    let pushed = repository.put("all", media::OCI_IMAGE_INDEX, sparse.clone()).await.expecting(201);
+    let warning = pushed.header("warning").expect("a Warning");
+    assert!(warning.starts_with("299 - \"") && warning.ends_with('"'), "{warning}");
+    assert!(warning.contains("but 2 of the manifests it names are not in this repository"), "{warning}");
+    assert_eq!(repository.manifest("all").await, sparse);
+    let complete = index(&[&child]);
+    let pushed = repository.put("one", media::OCI_IMAGE_INDEX, complete).await.expecting(201);
+    assert_eq!(pushed.header("warning"), None);
+    server.stop().await;
+    assert_eq!(site.fsck_clean().manifests, 3);
+}
+
+#[tokio::test]
+async fn end_7a_a_sparse_image_is_kept_where_the_operator_says_so() {
+    let site = Site::new();
+    let server = Server::start_with(&site, &[("DOCKET_REGISTRY__SPARSE_IMAGES", "true")]);
+    let repository = server.repository("a");
+    repository.push_blob("{}").await;
+    let sparse = image(b"{}", &[b"a layer", b"another"]);
+    let pushed = repository.push_manifest("v1", sparse.clone()).await;
+    let warning = pushed.header("warning").expect("a Warning");
+    assert!(warning.contains("but 2 of the blobs it names are not in this repository"), "{warning}");
+    assert_eq!(repository.manifest("v1").await, sparse);
+    server.stop().await;
+    assert_eq!(site.fsck_clean().manifests, 1);
 }
 
 #[tokio::test]
