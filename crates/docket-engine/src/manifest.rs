@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, Kind, Manifest};
+use docket_oci::media::OCI_EMPTY_BYTES;
 use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::{ManifestPut, ManifestRow, NewManifest, NewReferrer, PutOutcome};
 
@@ -119,5 +120,17 @@ pub(crate) fn new_manifest(digest: Digest, bytes: Bytes, manifest: &Manifest) ->
         let descriptor = serde_json::to_string(&descriptor).expect("a descriptor holds only strings and numbers");
         NewReferrer { subject: subject.digest, artifact_type, descriptor }
     });
-    NewManifest { digest, bytes, media_type: manifest.resolved_media_type().to_owned(), referrer }
+    let media_type = manifest.resolved_media_type().to_owned();
+    NewManifest { digest, bytes, media_type, referrer, references: references(manifest) }
+}
+
+/// What a manifest keeps from the collector: everything it names but its subject, foreign layers included, for somebody may
+/// have pushed them. The empty config is never collected, so nothing need know who names it.
+pub(crate) fn references(manifest: &Manifest) -> Vec<Digest> {
+    let named = manifest.config.iter().chain(&manifest.layers).chain(&manifest.manifests);
+    let empty = Digest::of(Algorithm::Sha256, OCI_EMPTY_BYTES);
+    let mut named: Vec<_> = named.map(|descriptor| descriptor.digest).filter(|digest| *digest != empty).collect();
+    named.sort_unstable();
+    named.dedup();
+    named
 }

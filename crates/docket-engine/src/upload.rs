@@ -84,7 +84,7 @@ impl Instance {
         self.uploads.lock().remove(&upload.id);
         let staging = upload.staging.take().ok_or_else(|| EngineError::UploadUnknown(upload.id.clone()))?;
         let staged = staging.finish(digest).await.map_err(digest_error)?;
-        Ok(self.store.put_blob(upload.repository.clone(), staged.blob).await?)
+        Ok(self.store.put_blob(upload.repository.clone(), staged.blob, self.clock.now()).await?)
     }
 
     /// Gives an upload up; what was received is removed.
@@ -95,7 +95,7 @@ impl Instance {
     /// Makes a blob of another repository visible in this one; false if that one does not hold it.
     pub async fn mount_blob(&self, to: &Permit, from: &Permit, digest: &Digest) -> Result<bool, EngineError> {
         let (to, from) = (to.repository(Right::Push)?.clone(), from.repository(Right::Pull)?.clone());
-        Ok(self.store.mount_blob(from, to, *digest).await?)
+        Ok(self.store.mount_blob(from, to, *digest, self.clock.now()).await?)
     }
 
     fn session(&self, permit: &Permit, id: &str) -> Result<Session, EngineError> {

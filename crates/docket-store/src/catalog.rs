@@ -36,6 +36,15 @@ impl Store {
         row.map(|row| blob_row(&row, digest)).transpose()
     }
 
+    /// Repositories that hold a blob, at most `limit`, in no order that means anything.
+    pub async fn holders_of_blob(&self, digest: &Digest, limit: usize) -> Result<Vec<RepositoryName>, StoreError> {
+        const TEXT: &str = "SELECT r.name FROM digest d JOIN blob_link l ON l.digest_id = d.id \
+            JOIN repo r ON r.id = l.repo_id WHERE d.value = $1 LIMIT $2";
+        let rows = fetch_all(&self.readers, TEXT, &[digest.to_key().into(), (limit as u64).into()]).await;
+        let rows = rows.map_err(StoreError::database("look for the holders of a blob"))?;
+        rows.iter().map(|row| parsed(column::<String>(row, 0)?.parse(), "a repository")).collect()
+    }
+
     /// A manifest by tag or digest, if the repository holds it.
     pub async fn manifest(
         &self,

@@ -48,6 +48,8 @@ pub struct NewManifest {
     pub media_type: String,
     /// How it appears among the referrers of its subject.
     pub referrer: Option<NewReferrer>,
+    /// What its bytes name and the collector must keep: config, layers, children.
+    pub references: Vec<Digest>,
 }
 
 /// How a manifest appears among the referrers of its subject.
@@ -170,6 +172,8 @@ pub struct NewPlacement {
     pub evidence_manifest: Option<NewManifest>,
     /// Blobs to make visible: the composed layers, the empty config.
     pub blobs: Vec<NewBlob>,
+    /// When that is, Unix seconds.
+    pub linked_at: i64,
     /// Blobs that must be visible in the repository (the document).
     pub required_blobs: Vec<Digest>,
     /// Manifests that must stand in the repository (the artifact).
@@ -252,8 +256,8 @@ pub struct PlacementRow {
 /// One change, as the writer's queue holds it.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    PutBlob { repository: RepositoryName, blob: NewBlob },
-    MountBlob { from: RepositoryName, to: RepositoryName, digest: Digest },
+    PutBlob { repository: RepositoryName, blob: NewBlob, linked_at: i64 },
+    MountBlob { from: RepositoryName, to: RepositoryName, digest: Digest, linked_at: i64 },
     DeleteBlob { repository: RepositoryName, digest: Digest },
     PutManifest(Box<ManifestPut>),
     DeleteTag { repository: RepositoryName, tag: Tag },

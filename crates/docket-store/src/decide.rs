@@ -125,17 +125,17 @@ impl<'a> Run<'a> {
     /// Decides one change and notes its rows.
     pub(crate) fn decide(&mut self, change: &Change) -> Outcome {
         match change {
-            Change::PutBlob { repository, blob } => {
+            Change::PutBlob { repository, blob, linked_at } => {
                 let repo = self.repo(repository);
-                self.put_blob(repo, blob);
+                self.put_blob(repo, blob, *linked_at);
                 Outcome::Done
             }
-            Change::MountBlob { from, to, digest } => {
+            Change::MountBlob { from, to, digest, linked_at } => {
                 if !self.has_blob(from, digest) {
                     return Outcome::NotFound;
                 }
                 let (repo, digest) = (self.repo(to), self.digest(digest));
-                self.link(repo, digest);
+                self.link(repo, digest, *linked_at);
                 Outcome::Done
             }
             Change::PutManifest(put) => self.put_manifest(put),
@@ -205,7 +205,7 @@ impl<'a> Run<'a> {
 
     fn place(&mut self, placement: &NewPlacement) {
         let repo = self.repo(&placement.repository);
-        placement.blobs.iter().for_each(|blob| self.put_blob(repo, blob));
+        placement.blobs.iter().for_each(|blob| self.put_blob(repo, blob, placement.linked_at));
         if let Some(evidence) = &placement.evidence_manifest {
             self.manifest(repo, evidence);
         }
@@ -214,14 +214,14 @@ impl<'a> Run<'a> {
         self.rows.placement(placement.index, repo, statement, evidence);
     }
 
-    fn put_blob(&mut self, repo: i64, blob: &NewBlob) {
+    fn put_blob(&mut self, repo: i64, blob: &NewBlob, linked_at: i64) {
         let digest = self.digest(&blob.digest);
         self.rows.blob(digest, blob);
-        self.link(repo, digest);
+        self.link(repo, digest, linked_at);
     }
 
-    fn link(&mut self, repo: i64, digest: i64) {
-        self.rows.link(repo, digest);
+    fn link(&mut self, repo: i64, digest: i64, linked_at: i64) {
+        self.rows.link(repo, digest, linked_at);
         self.links.insert((repo, digest));
     }
 
@@ -231,6 +231,10 @@ impl<'a> Run<'a> {
         let body = BlobBody::Inline(manifest.bytes.clone());
         self.rows.blob(digest, &NewBlob { digest: manifest.digest, size: manifest.bytes.len() as u64, body });
         self.rows.manifest(repo, digest, subject, manifest);
+        for target in &manifest.references {
+            let target = self.digest(target);
+            self.rows.reference(target, repo, digest);
+        }
         self.manifests.insert((repo, digest));
         digest
     }
@@ -299,11 +303,11 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn change(&mut self, change: &'a Change) {
         match change {
-            Change::PutBlob { repository, blob } => {
+            Change::PutBlob { repository, blob, .. } => {
                 self.repos.insert(repository.as_str());
                 self.digests.insert(blob.digest);
             }
-            Change::MountBlob { from, to, digest } => {
+            Change::MountBlob { from, to, digest, .. } => {
                 self.repos.insert(to.as_str());
                 self.link(from, *digest);
             }
@@ -342,6 +346,7 @@ impl<'a> Asked<'a> {
     fn new_manifest(&mut self, manifest: &NewManifest) {
         self.digests.insert(manifest.digest);
         self.digests.extend(manifest.referrer.as_ref().map(|referrer| referrer.subject));
+        self.digests.extend(&manifest.references);
     }
 
     fn link(&mut self, repository: &'a RepositoryName, digest: Digest) {

@@ -49,11 +49,11 @@ impl Store {
 
     /// Manifests after a position, at most `limit`.
     pub async fn held_manifests(&self, after: (u64, u64), limit: usize) -> Result<Vec<HeldManifest>, StoreError> {
-        const TEXT: &str = "SELECT m.repo_id, m.digest_id, r.name, d.value, m.media_type, b.body, \
+        const TEXT: &str = "SELECT m.digest_id, m.repo_id, r.name, d.value, m.media_type, b.body, \
             s.value, m.artifact_type, m.descriptor FROM manifest m \
             JOIN repo r ON r.id = m.repo_id JOIN digest d ON d.id = m.digest_id \
             JOIN blob b ON b.digest_id = m.digest_id AND b.body IS NOT NULL LEFT JOIN digest s ON s.id = m.subject_id \
-            WHERE (m.repo_id, m.digest_id) > ($1, $2) ORDER BY m.repo_id, m.digest_id LIMIT $3";
+            WHERE (m.digest_id, m.repo_id) > ($1, $2) ORDER BY m.digest_id, m.repo_id LIMIT $3";
         let values = [after.0.into(), after.1.into(), (limit as u64).into()];
         let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("walk the manifests"))?;
         let held = |row| {

@@ -1,6 +1,6 @@
 //! Rows that one group of changes adds, gathered per table and written with one statement per table.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -14,8 +14,9 @@ pub(crate) struct Rows {
     digests: Vec<Vec<Value>>,
     terms: Vec<Vec<Value>>,
     blobs: HashMap<i64, Vec<Value>>,
-    links: HashSet<(i64, i64)>,
+    links: HashMap<(i64, i64), i64>,
     manifests: HashMap<(i64, i64), Vec<Value>>,
+    references: BTreeSet<(i64, i64, i64)>,
     tags: BTreeMap<(i64, String), i64>,
     head: Option<Vec<Value>>,
     batches: Vec<Vec<Value>>,
@@ -52,18 +53,22 @@ impl Rows {
         }
     }
 
-    pub(crate) fn link(&mut self, repo: i64, digest: i64) {
-        self.links.insert((repo, digest));
+    pub(crate) fn link(&mut self, repo: i64, digest: i64, linked_at: i64) {
+        self.links.insert((digest, repo), linked_at);
+    }
+
+    pub(crate) fn reference(&mut self, target: i64, repo: i64, manifest: i64) {
+        self.references.insert((target, repo, manifest));
     }
 
     pub(crate) fn manifest(&mut self, repo: i64, digest: i64, subject: Option<i64>, manifest: &NewManifest) {
         let referrer = manifest.referrer.as_ref();
         let artifact_type = referrer.and_then(|referrer| referrer.artifact_type.as_deref());
         self.manifests.insert(
-            (repo, digest),
+            (digest, repo),
             vec![
-                repo.into(),
                 digest.into(),
+                repo.into(),
                 manifest.media_type.as_str().into(),
                 subject.into(),
                 artifact_type.map_or(Value::Null, Value::from),
@@ -131,9 +136,14 @@ impl Rows {
         DIGEST.run(connection, &self.digests).await?;
         TERM.run(connection, &self.terms).await?;
         BLOB.run(connection, &self.blobs.into_values().collect::<Vec<_>>()).await?;
-        let links: Vec<_> = self.links.into_iter().map(|(repo, digest)| vec![repo.into(), digest.into()]).collect();
+        let links = self.links.into_iter();
+        let links: Vec<_> = links.map(|((digest, repo), at)| vec![digest.into(), repo.into(), at.into()]).collect();
         LINK.run(connection, &links).await?;
         MANIFEST.run(connection, &self.manifests.into_values().collect::<Vec<_>>()).await?;
+        let references = self.references.into_iter();
+        let references: Vec<_> =
+            references.map(|(target, repo, manifest)| vec![target.into(), repo.into(), manifest.into()]).collect();
+        REFERENCE.run(connection, &references).await?;
         let tags: Vec<_> = self
             .tags
             .into_iter()
@@ -167,12 +177,20 @@ static BLOB: Insert = Insert::new(
     "ON CONFLICT (digest_id) DO UPDATE SET kind = excluded.kind, body = excluded.body \
      WHERE blob.kind = 1 AND excluded.kind = 0",
 );
-static LINK: Insert =
-    Insert::new("blob_link", &["repo_id", "digest_id"], "ON CONFLICT (repo_id, digest_id) DO NOTHING");
+static LINK: Insert = Insert::new(
+    "blob_link",
+    &["digest_id", "repo_id", "linked_at"],
+    "ON CONFLICT (digest_id, repo_id) DO UPDATE SET linked_at = excluded.linked_at",
+);
 static MANIFEST: Insert = Insert::new(
     "manifest",
-    &["repo_id", "digest_id", "media_type", "subject_id", "artifact_type", "descriptor"],
-    "ON CONFLICT (repo_id, digest_id) DO UPDATE SET media_type = excluded.media_type, descriptor = excluded.descriptor",
+    &["digest_id", "repo_id", "media_type", "subject_id", "artifact_type", "descriptor"],
+    "ON CONFLICT (digest_id, repo_id) DO UPDATE SET media_type = excluded.media_type, descriptor = excluded.descriptor",
+);
+static REFERENCE: Insert = Insert::new(
+    "reference",
+    &["target_id", "repo_id", "manifest_id"],
+    "ON CONFLICT (target_id, repo_id, manifest_id) DO NOTHING",
 );
 static TAG: Insert = Insert::new(
     "tag",

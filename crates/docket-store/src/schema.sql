@@ -27,24 +27,35 @@ CREATE TABLE blob (
     body {BYTES}
 );
 
--- A blob is visible through a repository only by such a row.
+-- A blob is visible through a repository only by such a row. `linked_at` (Unix seconds) is when it was last pushed,
+-- mounted or seen there. The digest comes first in the key: new rows go to the end, and the holders of a digest stand together.
 CREATE TABLE blob_link (
-    repo_id BIGINT NOT NULL,
     digest_id BIGINT NOT NULL,
-    PRIMARY KEY (repo_id, digest_id)
+    repo_id BIGINT NOT NULL,
+    linked_at BIGINT NOT NULL,
+    PRIMARY KEY (digest_id, repo_id)
 ) {ROWLESS};
 
 -- The bytes of a manifest are its `blob` row. `descriptor` is how it appears in a referrers answer.
 CREATE TABLE manifest (
-    repo_id BIGINT NOT NULL,
     digest_id BIGINT NOT NULL,
+    repo_id BIGINT NOT NULL,
     media_type TEXT NOT NULL,
     subject_id BIGINT,
     artifact_type TEXT,
     descriptor TEXT,
-    PRIMARY KEY (repo_id, digest_id)
+    PRIMARY KEY (digest_id, repo_id)
 ) {ROWLESS};
 CREATE INDEX manifest_by_subject ON manifest (repo_id, subject_id, digest_id) WHERE subject_id IS NOT NULL;
+
+-- What the manifests of a repository name: config, layers, children. It keeps blobs from the collector, so what is never
+-- collected needs no row. Rows of a deleted manifest stay until the collector passes, and count for nothing.
+CREATE TABLE reference (
+    target_id BIGINT NOT NULL,
+    repo_id BIGINT NOT NULL,
+    manifest_id BIGINT NOT NULL,
+    PRIMARY KEY (target_id, repo_id, manifest_id)
+) {ROWLESS};
 
 CREATE TABLE tag (
     repo_id BIGINT NOT NULL,

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteRow, SqliteSynchronous,
+    SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite};
 
@@ -221,7 +221,9 @@ fn schema() -> String {
 
 /// Creates every table in an empty database file.
 pub(crate) async fn create(path: &Path) -> Result<(), StoreError> {
+    // Only before the first table: without it, deleting rows never makes the file smaller.
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
     let mut connection = open(path, options).await?;
     let mut transaction = connection.begin().await.map_err(StoreError::database("begin"))?;
     sqlx::raw_sql(AssertSqlSafe(schema()))

@@ -117,19 +117,21 @@ impl Store {
         row.map_err(StoreError::database("read meta"))?.map(|row| column(&row, 0)).transpose()
     }
 
-    /// Makes content visible in a repository. A file body must have come from [`Staging`](crate::Staging).
-    pub async fn put_blob(&self, repository: RepositoryName, blob: NewBlob) -> Result<(), StoreError> {
-        self.writer.write(Change::PutBlob { repository, blob }).await.map(drop)
+    /// Makes content visible in a repository, at a time in Unix seconds. A file body must have come from
+    /// [`Staging`](crate::Staging).
+    pub async fn put_blob(&self, repository: RepositoryName, blob: NewBlob, now: i64) -> Result<(), StoreError> {
+        self.writer.write(Change::PutBlob { repository, blob, linked_at: now }).await.map(drop)
     }
 
-    /// Makes content of one repository visible in another; false if the first does not hold it.
+    /// Makes content of one repository visible in another, at a time in Unix seconds; false if the first does not hold it.
     pub async fn mount_blob(
         &self,
         from: RepositoryName,
         to: RepositoryName,
         digest: Digest,
+        now: i64,
     ) -> Result<bool, StoreError> {
-        Ok(self.writer.write(Change::MountBlob { from, to, digest }).await? == Outcome::Done)
+        Ok(self.writer.write(Change::MountBlob { from, to, digest, linked_at: now }).await? == Outcome::Done)
     }
 
     /// Hides content from a repository; false if it did not hold it.

@@ -99,6 +99,7 @@ fn put(n: usize, refused: bool) -> ManifestPut {
             bytes: bytes.into(),
             media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
             referrer: None,
+            references: Vec::new(),
         },
         required: Vec::new(),
         optional: Vec::new(),

@@ -80,7 +80,7 @@ async fn an_empty_store_has_nothing_to_delete_or_mount() {
     assert!(!store.delete_blob(repository(0), absent).await.expect("answered"));
     assert!(!store.delete_manifest(repository(0), absent).await.expect("answered"));
     assert!(!store.delete_tag(repository(0), "v1".parse().expect("a tag")).await.expect("answered"));
-    assert!(!store.mount_blob(repository(0), repository(1), absent).await.expect("answered"));
+    assert!(!store.mount_blob(repository(0), repository(1), absent, 7).await.expect("answered"));
     assert!(store.repositories("", 10).await.expect("answered").is_empty());
     store.close().await;
 }
@@ -170,10 +170,12 @@ fn placement(n: u64) -> NewPlacement {
                 artifact_type: Some("text/plain".to_owned()),
                 descriptor: text,
             }),
+            references: vec![digest(&format!("layer {n}"))],
         },
         evidence: None,
         evidence_manifest: None,
         blobs: vec![NewBlob { digest: digest(&format!("layer {n}")), size: 1, body: BlobBody::StatementOf(n) }],
+        linked_at: 7,
         required_blobs: Vec::new(),
         required_manifests: Vec::new(),
     }

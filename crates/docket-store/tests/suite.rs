@@ -9,6 +9,9 @@ use docket_store::{
 };
 use sqlx::Connection as _;
 
+/// When everything happens.
+const NOW: i64 = 1_700_000_000;
+
 struct Fixture {
     store: Store,
     folder: tempfile::TempDir,
@@ -34,7 +37,7 @@ impl Fixture {
             staging.write(chunk).await.expect("written");
         }
         let staged = staging.finish(&digest).await.expect("finished");
-        self.store.put_blob(repo(repository), staged.blob).await.expect("stored");
+        self.store.put_blob(repo(repository), staged.blob, NOW).await.expect("stored");
         digest
     }
 
@@ -62,6 +65,7 @@ fn manifest(content: &str, subject: Option<Digest>) -> NewManifest {
         digest: Digest::of(Algorithm::Sha256, content.as_bytes()),
         bytes: content.as_bytes().to_vec().into(),
         media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+        references: Vec::new(),
         referrer: subject.map(|subject| NewReferrer {
             subject,
             artifact_type: Some("text/plain".to_owned()),
@@ -141,12 +145,25 @@ async fn a_blob_is_visible_only_through_repositories_that_hold_it() {
     let fixture = Fixture::new().await;
     let digest = fixture.push("a", b"content").await;
     assert!(fixture.store.blob(&repo("b"), &digest).await.expect("read").is_none());
-    assert!(!fixture.store.mount_blob(repo("c"), repo("b"), digest).await.expect("answered"));
-    assert!(fixture.store.mount_blob(repo("a"), repo("b"), digest).await.expect("answered"));
+    assert!(!fixture.store.mount_blob(repo("c"), repo("b"), digest, NOW).await.expect("answered"));
+    assert!(fixture.store.mount_blob(repo("a"), repo("b"), digest, NOW).await.expect("answered"));
     assert!(fixture.store.delete_blob(repo("a"), digest).await.expect("answered"));
     assert!(!fixture.store.delete_blob(repo("a"), digest).await.expect("answered"));
     assert!(fixture.store.blob(&repo("a"), &digest).await.expect("read").is_none());
     assert!(fixture.store.blob(&repo("b"), &digest).await.expect("read").is_some());
+}
+
+#[tokio::test]
+async fn the_holders_of_a_blob_are_found_without_naming_them() {
+    let fixture = Fixture::new().await;
+    let digest = fixture.push("b", b"content").await;
+    fixture.push("a", b"content").await;
+    fixture.push("c", b"other content").await;
+    let mut holders = fixture.store.holders_of_blob(&digest, 10).await.expect("read");
+    holders.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    assert_eq!(holders, [repo("a"), repo("b")]);
+    assert_eq!(fixture.store.holders_of_blob(&digest, 1).await.expect("read").len(), 1);
+    assert!(fixture.store.holders_of_blob(&Digest::sha256([1; 32]), 10).await.expect("read").is_empty());
 }
 
 #[tokio::test]

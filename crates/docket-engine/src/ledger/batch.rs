@@ -84,7 +84,7 @@ impl Batch {
         let entries = entries.map(|((candidate, leaf), path)| new_entry(candidate, *leaf, path)).collect();
         let placements = (first..).zip(candidates).zip(&grown.paths).filter_map(|((index, candidate), path)| {
             let place = candidate.place.as_ref()?;
-            Some(placement(place, entry(candidate), index, &seal.receipt(index, size, path)))
+            Some(placement(place, entry(candidate), index, &seal.receipt(index, size, path), now))
         });
         let issuers = (first..).zip(candidates).filter_map(|(index, candidate)| {
             let admission = candidate.admits.as_ref()?;
@@ -153,7 +153,7 @@ fn new_entry(candidate: &Candidate, leaf: Hash, path: &[Hash]) -> NewEntry {
 
 /// The statement manifest and what it needs. Its layers are composed from the ledger when they are read, so only
 /// their digests and sizes are kept.
-pub(crate) fn placement(place: &Place, entry: &[u8], index: u64, receipt: &[u8]) -> NewPlacement {
+pub(crate) fn placement(place: &Place, entry: &[u8], index: u64, receipt: &[u8], now: i64) -> NewPlacement {
     let statement = transparent(entry, &[receipt]).expect("an entry of ours takes one receipt");
     let layers = [
         (media::SCITT_STATEMENT, statement.as_slice(), BlobBody::StatementOf(index)),
@@ -166,13 +166,16 @@ pub(crate) fn placement(place: &Place, entry: &[u8], index: u64, receipt: &[u8])
         size: bytes.len() as u64,
         body,
     }));
+    // Composed blobs are never collected, so nothing need know that they are referred to.
+    let statement = own_manifest(media::SCITT_STATEMENT, &descriptors, &place.subject);
     NewPlacement {
         index,
         repository: place.repository.clone(),
-        statement: own_manifest(media::SCITT_STATEMENT, &descriptors, &place.subject),
+        statement: NewManifest { references: Vec::new(), ..statement },
         evidence: place.evidence,
         evidence_manifest: place.evidence_manifest.clone(),
         blobs,
+        linked_at: now,
         required_blobs: place.required_blobs.clone(),
         required_manifests: place.required_manifests.clone(),
     }

@@ -162,7 +162,7 @@ impl Sequencer {
         if let Some(place) = &candidate.place
             && !self.stands(&row, place.repository.as_str()).await?
         {
-            let placement = placement(place, &row.bytes, row.index, &receipt);
+            let placement = placement(place, &row.bytes, row.index, &receipt, self.shared.clock.now());
             if self.shared.store.place(placement).await? != AppendOutcome::Committed {
                 return Ok(Logged::DecideAgain);
             }
