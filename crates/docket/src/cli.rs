@@ -9,6 +9,7 @@ mod keys;
 mod ls;
 mod operator;
 mod output;
+mod reload;
 mod remote;
 mod rm;
 mod serve;
@@ -58,6 +59,8 @@ enum Command {
     Copy(copy::Args),
     /// Check an artifact against what you trust: exit 0 allowed, 1 refused, 2 could not judge
     Verify(verify::Args),
+    /// Let a running server read its configuration again
+    Reload(reload::Args),
     /// Prove everything stored again
     Fsck(fsck::Args),
 }
@@ -92,6 +95,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Rm(args) => rm::run(args).await,
         Command::Copy(args) => copy::run(args).await,
         Command::Verify(args) => verify::run(args).await,
+        Command::Reload(args) => reload::run(args).await,
         Command::Fsck(args) => fsck::run(args).await,
     }
 }

@@ -8,6 +8,7 @@ mod registry;
 pub(crate) use ops::Ops;
 pub(crate) use registry::Registry;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +66,8 @@ pub(crate) struct Config {
     pub ops: Ops,
     /// `[registry]`.
     pub registry: Registry,
+    /// Every key, sections as `section.key`, with its value: what a reload compares.
+    pub values: BTreeMap<String, serde_json::Value>,
 }
 
 impl Config {
@@ -103,9 +106,22 @@ impl Config {
             path => PathBuf::from(path),
         };
         let ops = written.ops.check()?;
+        let values = flat(&serde_json::to_value(&written)?);
         let Written { data, log, registry, .. } = written;
-        Ok(Self { data, listen, admin_socket, log, ops, registry })
+        Ok(Self { data, listen, admin_socket, log, ops, registry, values })
     }
+}
+
+/// The keys of a document and its sections.
+fn flat(document: &serde_json::Value) -> BTreeMap<String, serde_json::Value> {
+    let mut values = BTreeMap::new();
+    for (name, value) in document.as_object().into_iter().flatten() {
+        match value.as_object() {
+            Some(section) => values.extend(section.iter().map(|(key, value)| (format!("{name}.{key}"), value.clone()))),
+            None => drop(values.insert(name.clone(), value.clone())),
+        }
+    }
+    values
 }
 
 /// Keys and sections of the file.

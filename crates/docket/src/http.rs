@@ -12,7 +12,9 @@ mod registry;
 mod scrapi;
 mod transfer;
 
-pub(crate) use admin::{AdmitRequest, DATA_HEADER, FSCK_PATH, ISSUERS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage};
+pub(crate) use admin::{
+    AdmitRequest, DATA_HEADER, FSCK_PATH, ISSUERS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH,
+};
 pub(crate) use api::ServiceView;
 pub(crate) use counted::CountedListener;
 pub(crate) use ops::{Watched, watch};
@@ -20,7 +22,7 @@ pub(crate) use ops::{Watched, watch};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderValue, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -29,6 +31,7 @@ use docket_engine::{Account, Caller, Instance};
 
 use context::Context;
 
+use crate::reload::Running;
 use crate::telemetry::Traffic;
 
 /// The public routes. Everything below `/v2` is parsed by [`docket_oci::request::Call`], not by the router: repository
@@ -52,9 +55,10 @@ pub(crate) fn public(instance: Arc<Instance>, traffic: Arc<Traffic>) -> Router {
 }
 
 /// The operator's routes, for the admin socket alone.
-pub(crate) fn operator(instance: Arc<Instance>, traffic: Arc<Traffic>) -> Router {
+pub(crate) fn operator(instance: Arc<Instance>, traffic: Arc<Traffic>, running: Arc<Running>) -> Router {
     let context = Context::new(instance, traffic, Caller::new(Account::Operator));
     admin::routes()
+        .layer(Extension(running))
         .layer(middleware::from_fn(admin::only_this_folder))
         .layer(middleware::from_fn_with_state(context, enter))
 }

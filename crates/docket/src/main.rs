@@ -4,6 +4,7 @@
 mod cli;
 mod config;
 mod http;
+mod reload;
 mod telemetry;
 
 use std::process::ExitCode;

@@ -8,14 +8,38 @@ mod traffic;
 pub(crate) use metrics::scrape;
 pub(crate) use traffic::{OpenConnection, Traffic};
 
+use std::fmt;
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging with a filter such as `info` or `docket_engine=debug`.
-pub(crate) fn start(filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).map_err(|failure| anyhow::anyhow!("log filter {filter:?}: {failure}"))?;
+/// The filter of the running log.
+pub(crate) struct LogFilter(Box<dyn Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync>);
+
+impl LogFilter {
+    /// Filters by something else from now on.
+    pub(crate) fn change(&self, filter: EnvFilter) -> anyhow::Result<()> {
+        (self.0)(filter)
+    }
+}
+
+impl fmt::Debug for LogFilter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("LogFilter")
+    }
+}
+
+/// Starts logging with a filter.
+pub(crate) fn start(filter: EnvFilter) -> anyhow::Result<LogFilter> {
     let colour = std::io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
-    subscriber.try_init().map_err(|failure| anyhow::anyhow!("{failure}"))
+    let subscriber = subscriber.with_filter_reloading();
+    let handle = subscriber.reload_handle();
+    subscriber.try_init().map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    Ok(LogFilter(Box::new(move |filter| Ok(handle.reload(filter)?))))
+}
+
+/// A filter such as `info` or `docket_engine=debug`.
+pub(crate) fn filter(text: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(text).map_err(|failure| anyhow::anyhow!("log filter {text:?}: {failure}"))
 }

@@ -13,8 +13,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::output::{Exit, UsageError, say};
-use crate::config::{Config, Ops, crash_point};
+use crate::config::{Ops, crash_point};
 use crate::http::{CountedListener, Watched};
+use crate::reload::{Running, Sources};
 use crate::telemetry::Traffic;
 use crate::{http, telemetry};
 
@@ -37,8 +38,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     {
         anyhow::bail!(UsageError(format!("{listen:?} is no address with a port, such as 127.0.0.1:5000")));
     }
-    let config = Config::read(args.config.as_deref(), args.data.as_deref(), args.listen.as_deref())?;
-    telemetry::start(&config.log)?;
+    let sources = Sources { file: args.config, data: args.data, listen: args.listen };
+    let config = sources.read()?;
+    let log = telemetry::start(telemetry::filter(&config.log)?)?;
+    let running = Arc::new(Running::new(sources, &config, log));
     let listener = TcpListener::bind(config.listen).await.map_err(|failure| match failure.kind() {
         std::io::ErrorKind::AddrInUse => {
             anyhow::anyhow!("{} is taken by another program; stop it, or choose another with --listen", config.listen)
@@ -57,7 +60,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         CountedListener { listener, traffic: Arc::clone(&traffic) },
         http::public(Arc::clone(&instance), Arc::clone(&traffic)),
     );
-    let operator = axum::serve(admin, http::operator(Arc::clone(&instance), Arc::clone(&traffic)));
+    let operator =
+        axum::serve(admin, http::operator(Arc::clone(&instance), Arc::clone(&traffic), Arc::clone(&running)));
     let public = tokio::spawn(public.with_graceful_shutdown(stopped(stopping.clone())).into_future());
     let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping)).into_future());
     let watched = Arc::new(Watched::new(Arc::clone(&instance), traffic, config.ops.free_bytes_min));
@@ -81,7 +85,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(reason) = instance.read_only() {
         say(&format!("  READ-ONLY  {reason}"));
     }
-    signals.asked_to_stop().await;
+    while signals.next().await == Asked::Reload {
+        match running.reload() {
+            Ok(reloaded) => tracing::info!(?reloaded, "configuration read again"),
+            Err(failure) => {
+                let error = format!("{failure:#}");
+                tracing::error!(error, "the server goes on with the old configuration");
+            }
+        }
+    }
     // Whoever sends requests here is told first, then nobody is let in any more.
     watched.stopping();
     say("docket: finishing what is in flight; once more to end at once");
@@ -161,23 +173,40 @@ fn bind_admin(path: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The signals by which an operator, or a terminal, ends the server.
+/// The signals by which an operator, or a terminal, ends the server or lets it read its configuration again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Reload,
 }
 
 impl Signals {
     fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
+        }
     }
 
     async fn asked_to_stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+        while self.next().await != Asked::Stop {}
     }
 }
 

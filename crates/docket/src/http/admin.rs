@@ -1,6 +1,7 @@
 //! The operator's calls, over the admin socket in the data folder: whoever may open the file is the operator.
 
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,6 +19,7 @@ use crate::http::context::Context;
 use crate::http::failure::Failure;
 use crate::http::registry::typed;
 use crate::http::transfer::read;
+use crate::reload::Running;
 
 /// Body of `POST /admin/v1/issuers`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +48,7 @@ pub(super) fn routes() -> Router {
         .route(NAMES_PATH, get(names))
         .route(ISSUERS_PATH, get(issuers).post(admit))
         .route(FSCK_PATH, post(fsck))
+        .route(RELOAD_PATH, post(reload))
 }
 
 /// Refuses a command that means another data folder: the socket's path can be configured, and an entry on the wrong
@@ -137,6 +140,16 @@ async fn fsck(Extension(context): Extension<Context>) -> Response<Body> {
     answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |report| json(&report))
 }
 
+async fn reload(Extension(running): Extension<Arc<Running>>) -> Response<Body> {
+    match running.reload() {
+        Ok(reloaded) => json(&reloaded),
+        Err(failure) => {
+            let message = format!("{failure:#}; the server goes on as before");
+            Failure::new(StatusCode::CONFLICT, "UNSUPPORTED", message).json()
+        }
+    }
+}
+
 fn json<T: Serialize>(value: &T) -> Response<Body> {
     typed("application/json", serde_json::to_vec(value).expect("strings and numbers"))
 }
@@ -145,6 +158,7 @@ pub(crate) const ISSUERS_PATH: &str = "/admin/v1/issuers";
 pub(crate) const NAMES_PATH: &str = "/admin/v1/names";
 /// Names in one page.
 pub(crate) const NAMES_PAGE: usize = 1_000;
+pub(crate) const RELOAD_PATH: &str = "/admin/v1/reload";
 pub(crate) const FSCK_PATH: &str = "/admin/v1/fsck";
 /// Names the data folder that a command means.
 pub(crate) const DATA_HEADER: &str = "x-docket-data";

@@ -2,4 +2,5 @@
 
 mod health;
 mod metrics;
+mod reload;
 mod stop;

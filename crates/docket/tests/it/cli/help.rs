@@ -2,7 +2,7 @@
 
 use super::{Shell, Site, reviewed};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "",
     "init",
     "serve",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 19] = [
     "rm",
     "copy",
     "verify",
+    "reload",
     "fsck",
 ];
 

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,8 +39,18 @@ impl Server {
     /// Starts a server, or gives what it said before it ended.
     pub(crate) fn try_start(site: &Site, settings: &[(&str, &str)]) -> Result<Self, String> {
         let mut command = docket();
-        command.arg("serve").arg("--data").arg(site.data()).args(["--listen", "127.0.0.1:0"]);
         command.env("DOCKET_LOG", "warn").envs(settings.iter().copied());
+        Self::launch(site, command.arg("serve"))
+    }
+
+    /// Starts a server with a configuration file, which also says what is logged.
+    pub(crate) fn start_configured(site: &Site, file: &Path) -> Self {
+        let started = Self::launch(site, docket().arg("serve").arg("--config").arg(file));
+        started.unwrap_or_else(|log| panic!("the server did not start: {log}"))
+    }
+
+    fn launch(site: &Site, command: &mut Command) -> Result<Self, String> {
+        command.arg("--data").arg(site.data()).args(["--listen", "127.0.0.1:0"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
@@ -98,9 +109,23 @@ impl Server {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until these words stand in the log.
+    pub(crate) async fn says(&self, words: &str) {
+        let deadline = Instant::now() + ANSWER_TIME_MAX;
+        while !self.log().contains(words) {
+            assert!(Instant::now() < deadline, "{words:?} is missing from the log: {}", self.log());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Sends SIGTERM and does not wait.
     pub(crate) fn terminate(&self) {
         self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// Sends SIGHUP and does not wait.
+    pub(crate) fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
     }
 
     /// Sends SIGKILL and does not wait.
