@@ -58,6 +58,12 @@ impl Tag {
         Self("latest".to_owned())
     }
 
+    /// The tag under which a digest's referrers are listed where there is no referrers API (distribution-spec,
+    /// "Referrers Tag Schema").
+    pub fn of_referrers(subject: &Digest) -> Self {
+        Self(referrers_tag(subject.algorithm().as_str(), &subject.hex()))
+    }
+
     /// The tag itself.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -79,9 +85,8 @@ impl TryFrom<String> for Tag {
         if text.len() > TAG_BYTES_MAX {
             return Err(NameError::TagTooLong { bytes: text.len() });
         }
-        let mut bytes = text.bytes();
-        let starts_well = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if !starts_well || !bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+        let starts_well = text.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
+        if !starts_well || !text.chars().all(is_tag_character) {
             return Err(NameError::Tag);
         }
         Ok(Self(text))
@@ -234,6 +239,18 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const TAG_BYTES_MAX: usize = 128;
 /// The longest host with its port: a DNS name's 253 bytes and `:65535`.
 const HOST_BYTES_MAX: usize = 259;
+
+/// `<algorithm>-<encoded>`, each cut so that any digest fits a tag, and what no tag may hold replaced.
+fn referrers_tag(algorithm: &str, encoded: &str) -> String {
+    const ALGORITHM_CHARS_MAX: usize = 32;
+    const ENCODED_CHARS_MAX: usize = 64;
+    let cut = algorithm.chars().take(ALGORITHM_CHARS_MAX).chain(['-']).chain(encoded.chars().take(ENCODED_CHARS_MAX));
+    cut.map(|character| if is_tag_character(character) { character } else { '-' }).collect()
+}
+
+fn is_tag_character(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "._-".contains(character)
+}
 
 /// One segment: runs of letters and digits with exactly one joint between them.
 fn is_name_segment(segment: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use docket_oci::manifest::{MANIFEST_BYTES_MAX, index_bytes};
+use docket_oci::manifest::{Kind, MANIFEST_BYTES_MAX, index_bytes};
 use docket_oci::response::{Catalog, TagList, parse_next_link};
 use docket_oci::{Descriptor, Digest, Reference, RepositoryName, Tag, media};
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -102,8 +102,11 @@ impl Registry {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Vec<Descriptor>, ClientError> {
-        let index = self.manifest(repository, &Reference::Tag(fallback_tag(digest))).await?;
-        Ok(index.map(|index| index.manifest.manifests).unwrap_or_default())
+        match self.manifest(repository, &Reference::Tag(Tag::of_referrers(digest))).await {
+            // What stands under the tag is no list, so nothing is listed.
+            Err(ClientError::Manifest { .. }) => Ok(Vec::new()),
+            index => Ok(index?.map(|index| index.manifest.manifests).unwrap_or_default()),
+        }
     }
 
     /// Adds a manifest to the list of its subject's referrers on a registry that keeps none itself.
@@ -115,13 +118,21 @@ impl Registry {
         subject: &Digest,
         referrer: Descriptor,
     ) -> Result<(), ClientError> {
-        let mut referrers = self.referrers_by_tag(repository, subject).await?;
+        let tag = Reference::Tag(Tag::of_referrers(subject));
+        let mut referrers = match self.manifest(repository, &tag).await? {
+            Some(index) if index.manifest.kind() == Kind::Index => index.manifest.manifests,
+            // Somebody uses the tag for something else, which must not be lost.
+            Some(_) => {
+                let action = format!("list a referrer under {repository} {tag}");
+                return Err(self.connection.protocol(&action, "what stands there is no list of referrers"));
+            }
+            None => Vec::new(),
+        };
         if referrers.iter().any(|listed| listed.digest == referrer.digest) {
             return Ok(());
         }
         referrers.push(referrer);
         let bytes = index_bytes(&referrers, &BTreeMap::new());
-        let tag = Reference::Tag(fallback_tag(subject));
         self.put_manifest(repository, &tag, media::OCI_IMAGE_INDEX, bytes.into()).await.map(|_| ())
     }
 
@@ -164,11 +175,3 @@ pub const REPOSITORIES_MAX: usize = 200_000;
 pub const TAGS_MAX: usize = 200_000;
 /// The most referrers of one digest.
 pub const REFERRERS_MAX: usize = 10_000;
-
-/// The tag under which a digest's referrers are listed where there is no referrers API: algorithm and hash with a dash
-/// between, the hash cut to 64 characters.
-fn fallback_tag(digest: &Digest) -> Tag {
-    let hex = digest.hex();
-    let tag = format!("{}-{}", digest.algorithm(), &hex[..hex.len().min(64)]);
-    tag.parse().expect("letters, digits and a dash are a tag")
-}

@@ -305,6 +305,58 @@ async fn referrers_come_from_every_page_and_else_from_the_tag() {
 }
 
 #[tokio::test]
+async fn a_referrer_is_added_to_the_list_under_the_tag_once() {
+    let listed = |name: &str| docket_oci::Descriptor::of(media::OCI_IMAGE_MANIFEST, name.as_bytes());
+    let index =
+        |of: &[docket_oci::Descriptor]| docket_oci::manifest::index_bytes(of, &std::collections::BTreeMap::new());
+    let subject = Digest::of(Algorithm::Sha512, b"subject");
+    let tag = format!("/v2/wabbit/net-monitor/manifests/sha512-{} ", &subject.hex()[..64]);
+    // What stands under the tag before, and what is put there for it.
+    let cases = [
+        (None, Some(index(&[listed("new")]))),
+        (Some(index(&[listed("old")])), Some(index(&[listed("old"), listed("new")]))),
+        (Some(index(&[listed("new"), listed("old")])), None),
+    ];
+    for (before, expected) in cases {
+        let (path, before) = (tag.clone(), before.clone());
+        let peer = Peer::start(move |_, asked| match &before {
+            _ if !asked.line.contains(&path) => (500, vec![], Vec::new()),
+            _ if asked.line.starts_with("PUT ") => (201, vec![], Vec::new()),
+            Some(before) => ok(before.clone()),
+            None => (404, vec![], Vec::new()),
+        });
+        let peer = peer.await;
+        let registry = peer.connect(Credentials::none()).await;
+        registry.list_referrer_by_tag(&repository(), &subject, listed("new")).await.expect("listed");
+        let put = peer.asked().into_iter().find(|asked| asked.line.starts_with("PUT ")).map(|asked| asked.body);
+        assert_eq!(put, expected.map(|expected| String::from_utf8(expected).expect("JSON")));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_list_is_not_read_as_one_and_never_overwritten() {
+    let config = docket_oci::Descriptor::empty();
+    let image = docket_oci::manifest::artifact_manifest("a/b", &[], None, &std::collections::BTreeMap::new());
+    let referrer = docket_oci::Descriptor { artifact_type: Some("a/b".to_owned()), ..config };
+    let subject = Digest::of(Algorithm::Sha256, b"subject");
+    for (media_type, other) in [(media::OCI_IMAGE_MANIFEST, image), (media::OCI_IMAGE_INDEX, b"no manifest".to_vec())] {
+        let peer = Peer::start(move |_, asked| {
+            let content_type = vec![("Content-Type", media_type.to_owned())];
+            if asked.line.contains("/manifests/") {
+                (200, content_type, other.clone())
+            } else {
+                (404, vec![], Vec::new())
+            }
+        });
+        let peer = peer.await;
+        let registry = peer.connect(Credentials::none()).await;
+        assert_eq!(registry.referrers(&repository(), &subject, None).await.expect("none"), []);
+        registry.list_referrer_by_tag(&repository(), &subject, referrer.clone()).await.expect_err("not a list");
+        assert!(peer.asked().iter().all(|asked| !asked.line.starts_with("PUT ")));
+    }
+}
+
+#[tokio::test]
 async fn a_next_page_on_another_host_is_not_followed() {
     let peer = Peer::start(|_, _| {
         let link = r#"<http://other.example/v2/>; rel="next""#.to_owned();

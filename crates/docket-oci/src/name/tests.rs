@@ -1,4 +1,5 @@
 use super::*;
+use crate::digest::Algorithm;
 
 const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -96,4 +97,23 @@ fn a_reference_without_a_registry_is_refused() {
     assert_eq!("localhost/A".parse::<ImageReference>(), Err(NameError::Repository));
     assert_eq!("localhost/a:".parse::<ImageReference>(), Err(NameError::Tag));
     assert!("localhost/a@sha256:00".parse::<ImageReference>().is_err());
+}
+
+#[test]
+fn the_tag_of_referrers_is_cut_to_what_a_tag_may_hold() {
+    // The cases of the spec's text: as it is, the algorithm cut to 32, the hash cut to 64, characters replaced.
+    assert_eq!(referrers_tag("sha256", &"a".repeat(64)), format!("sha256-{}", "a".repeat(64)));
+    assert_eq!(referrers_tag("sha512", &"b".repeat(128)), format!("sha512-{}", "b".repeat(64)));
+    let long = referrers_tag(&"x".repeat(33), &"c".repeat(65));
+    assert_eq!(long, format!("{}-{}", "x".repeat(32), "c".repeat(64)));
+    assert_eq!(
+        referrers_tag("test+algorithm+using+algorithm+separators+and+lots", "a=b/c"),
+        "test-algorithm-using-algorithm-s-a-b-c"
+    );
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        let digest = Digest::of(algorithm, b"subject");
+        let tag = Tag::of_referrers(&digest);
+        assert_eq!(tag.as_str(), format!("{algorithm}-{}", &digest.hex()[..64]));
+        assert_eq!(tag.as_str().parse(), Ok(tag), "it is a tag");
+    }
 }

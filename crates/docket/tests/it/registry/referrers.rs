@@ -1,9 +1,12 @@
 //! end-12: what refers to a manifest.
 
+use std::collections::BTreeSet;
+
 use docket_oci::manifest::Descriptor;
 use docket_oci::media;
+use docket_oci::name::Tag;
 
-use crate::harness::{Ask as _, EMPTY_DIGEST, Server, Site, artifact, escaped, image, sha256};
+use crate::harness::{Ask as _, EMPTY_DIGEST, Server, Site, artifact, escaped, image, index, sha256};
 
 #[tokio::test]
 async fn end_12_referrers_of_what_nobody_pushed_are_an_empty_index() {
@@ -121,6 +124,32 @@ async fn end_12_referrers_wait_for_their_subject_and_outlive_it() {
 }
 
 #[tokio::test]
+async fn end_12_what_a_fallback_tag_lists_is_listed_once_if_its_own_subject_says_so() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    let image = repository.push_image("v1", 1).await;
+    let subject = sha256(&image);
+    // As a client leaves it that knows no referrers API, or as a copy of another registry brings it here.
+    let listed = repository.attach(&image, "application/listed", b"listed").await;
+    let other = repository.attach(b"another subject", "application/other", b"other").await;
+    let plain = repository.push_image("plain", 2).await;
+    let fallback = Tag::of_referrers(&subject);
+    let index = index(&[&listed, &other, &plain, b"never pushed"]);
+    repository.put(fallback.as_str(), media::OCI_IMAGE_INDEX, index.clone()).await.expecting(201);
+    let unlisted = repository.attach(&image, "application/unlisted", b"unlisted").await;
+    let found: BTreeSet<_> = repository.referrers(&subject).await.iter().map(|one| one.digest).collect();
+    assert_eq!(found, BTreeSet::from([sha256(&listed), sha256(&unlisted)]));
+    assert_eq!(repository.referrers(&subject).await.len(), 2, "each once");
+    // The tag is a tag like any other, and a list that somebody made up changes nothing.
+    assert_eq!(repository.manifest(fallback.as_str()).await, index);
+    repository.request("DELETE", &format!("manifests/{fallback}")).expect(202).await;
+    assert_eq!(repository.referrers(&subject).await.len(), 2);
+    server.stop().await;
+    site.fsck_clean();
+}
+
+#[tokio::test]
 async fn end_12_many_referrers_come_in_pages_that_keep_the_filter() {
     let site = Site::new();
     let server = Server::start(&site);
@@ -137,7 +166,7 @@ async fn end_12_many_referrers_come_in_pages_that_keep_the_filter() {
     futures_util::StreamExt::for_each_concurrent(futures_util::stream::iter(pushes), 32, |push| push).await;
     let collect = async |query: &str| {
         let mut path = Some(repository.path(&format!("referrers/{}{query}", subject.digest)));
-        let (mut collected, mut pages) = (std::collections::BTreeSet::new(), 0);
+        let (mut collected, mut pages) = (BTreeSet::new(), 0);
         while let Some(page) = path {
             let answer = server.request("GET", &page).expect(200).await;
             for descriptor in answer.json()["manifests"].as_array().expect("an array") {
