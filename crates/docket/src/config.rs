@@ -2,9 +2,12 @@
 //!
 //! A section of the file is a struct in a file of its own below `config/`; its field docs are the reference.
 
+mod limits;
 mod ops;
 mod registry;
+mod tls;
 
+pub(crate) use limits::Limits;
 pub(crate) use ops::Ops;
 pub(crate) use registry::Registry;
 
@@ -16,7 +19,10 @@ use anyhow::Context as _;
 use docket_engine::CrashPoint;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+use tls::Tls;
 
 /// What was written, checked only for its shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,11 +36,14 @@ struct Written {
     admin_socket: String,
     /// Log filter.
     log: String,
+    access_log: AccessLog,
+    external_url: String,
+    trusted_proxies: Vec<IpNet>,
+    tls: Tls,
+    limits: Limits,
     /// How the server is watched and stopped.
-    #[serde(default)]
     ops: ops::Written,
     /// Choices of the registry.
-    #[serde(default)]
     registry: Registry,
 }
 
@@ -45,10 +54,24 @@ impl Default for Written {
             listen: "127.0.0.1:5000".to_owned(),
             admin_socket: String::new(),
             log: "info".to_owned(),
+            access_log: AccessLog::Changes,
+            external_url: String::new(),
+            trusted_proxies: Vec::new(),
+            tls: Tls::default(),
+            limits: Limits::default(),
             ops: ops::Written::default(),
             registry: Registry::default(),
         }
     }
+}
+
+/// Which requests get a line in the log. The default leaves out reads: a busy registry answers thousands a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AccessLog {
+    None,
+    Changes,
+    All,
 }
 
 /// A configuration that can be served.
@@ -62,6 +85,18 @@ pub(crate) struct Config {
     pub admin_socket: PathBuf,
     /// Log filter (`log`, `DOCKET_LOG`, default `info`).
     pub log: String,
+    /// Which requests get a line in the log (`access_log`, `DOCKET_ACCESS_LOG`: `none`, `changes`, `all`; default `changes`).
+    pub access_log: AccessLog,
+    /// URL under which clients know the service, for what must be absolute (`external_url`, `DOCKET_EXTERNAL_URL`, default: what
+    /// the request names). Locations are relative and need none.
+    #[expect(dead_code, reason = "for what tokens name")]
+    pub external_url: Option<String>,
+    /// Networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed (`trusted_proxies`, default none).
+    pub trusted_proxies: Vec<IpNet>,
+    /// Certificate and key of the public address.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// What one client may take.
+    pub limits: Limits,
     /// How the server is watched and stopped (`[ops]`).
     pub ops: Ops,
     /// `[registry]`.
@@ -105,10 +140,29 @@ impl Config {
             "" => written.data.join("admin.sock"),
             path => PathBuf::from(path),
         };
-        let ops = written.ops.check()?;
         let values = flat(&serde_json::to_value(&written)?);
-        let Written { data, log, registry, .. } = written;
-        Ok(Self { data, listen, admin_socket, log, ops, registry, values })
+        let external_url = Some(written.external_url).filter(|url| !url.is_empty());
+        if let Some(url) = &external_url {
+            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            anyhow::ensure!(
+                host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#'])),
+                "external_url = {url:?} must be https:// or http:// and a host, with a port if it needs one, and no path"
+            );
+        }
+        Ok(Self {
+            data: written.data,
+            listen,
+            admin_socket,
+            log: written.log,
+            access_log: written.access_log,
+            external_url,
+            trusted_proxies: written.trusted_proxies,
+            tls: written.tls.files()?,
+            limits: written.limits,
+            ops: written.ops.check()?,
+            registry: written.registry,
+            values,
+        })
     }
 }
 
@@ -125,7 +179,19 @@ fn flat(document: &serde_json::Value) -> BTreeMap<String, serde_json::Value> {
 }
 
 /// Keys and sections of the file.
-const TOP_LEVEL: &[&str] = &["data", "listen", "admin_socket", "log", "ops", "registry"];
+const TOP_LEVEL: &[&str] = &[
+    "data",
+    "listen",
+    "admin_socket",
+    "log",
+    "access_log",
+    "external_url",
+    "trusted_proxies",
+    "tls",
+    "limits",
+    "ops",
+    "registry",
+];
 
 /// Where tests of recovery make the process die (`DOCKET_CRASH_AT`). Builds without debug assertions have no such door.
 pub(crate) fn crash_point() -> anyhow::Result<Option<CrashPoint>> {

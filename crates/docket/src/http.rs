@@ -1,57 +1,118 @@
 //! The HTTP face: one listener for the registry, the transparency service and queries, one socket for the operator.
 
+mod activity;
 mod admin;
 mod api;
+mod client;
 mod context;
-mod counted;
 mod failure;
+mod file_body;
 mod leftover;
+mod listener;
 mod ops;
 mod origin;
+mod paced;
 mod registry;
 mod scrapi;
+mod tally;
+mod tls;
 mod transfer;
+mod wire;
 
 pub(crate) use admin::{
     AdmitRequest, DATA_HEADER, FSCK_PATH, ISSUERS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH,
 };
 pub(crate) use api::ServiceView;
-pub(crate) use counted::CountedListener;
+pub(crate) use listener::{Listener, Stopping};
 pub(crate) use ops::{Watched, watch};
+pub(crate) use tls::Tls;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, Extension, State};
-use axum::http::{HeaderValue, Request};
+use axum::http::{HeaderValue, Method, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::any;
 use docket_engine::{Account, Caller, Instance};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 
+use client::Client;
 use context::Context;
+use failure::Failure;
+use listener::Peer;
+use paced::Paced;
+use tally::Tally;
 
+use crate::config::{AccessLog, Config, Limits};
 use crate::reload::Running;
-use crate::telemetry::Traffic;
+use crate::telemetry::{Answering, Traffic};
 
-/// The public routes. Everything below `/v2` is parsed by [`docket_oci::request::Call`], not by the router: repository
-/// names contain slashes.
-pub(crate) fn public(instance: Arc<Instance>, traffic: Arc<Traffic>) -> Router {
-    let context = Context::new(instance, traffic, Caller::new(Account::Loopback));
-    Router::new()
-        .route("/entries", any(scrapi::entries))
-        .route("/entries/{entry}", any(scrapi::entry))
-        .route("/.well-known/scitt-keys", any(scrapi::keys))
-        .route("/.well-known/scitt-keys/{kid}", any(scrapi::key))
-        .route("/api/v1/claims", any(api::claims))
-        .route("/api/v1/service", any(api::service))
-        .route("/v2", any(registry::serve))
-        .route("/v2/{*rest}", any(registry::serve))
-        .fallback(registry::serve)
-        .layer(middleware::from_fn(origin::only_loopback))
-        .layer(middleware::from_fn(leftover::take_in))
-        .layer(middleware::from_fn_with_state(context, enter))
-        .layer(DefaultBodyLimit::disable())
+/// What the public address answers. Everything below `/v2` is parsed by [`docket_oci::request::Call`], not by a router:
+/// repository names contain slashes.
+pub(crate) struct Public {
+    context: Context,
+    proxies: Vec<IpNet>,
+    access_log: AccessLog,
+    /// Requests being answered, by who asks.
+    asking: Arc<Tally<IpAddr>>,
+    limits: Limits,
+    /// All that is not below `/v2`.
+    others: TowerToHyperService<Router>,
+}
+
+impl Public {
+    pub(crate) fn new(instance: Arc<Instance>, traffic: Arc<Traffic>, config: &Config) -> Self {
+        let others = Router::new()
+            .route("/entries", any(scrapi::entries))
+            .route("/entries/{entry}", any(scrapi::entry))
+            .route("/.well-known/scitt-keys", any(scrapi::keys))
+            .route("/.well-known/scitt-keys/{kid}", any(scrapi::key))
+            .route("/api/v1/claims", any(api::claims))
+            .route("/api/v1/service", any(api::service))
+            .fallback(registry::nowhere)
+            .layer(DefaultBodyLimit::disable());
+        Self {
+            context: Context::new(instance, traffic, Caller::new(Account::Loopback)),
+            proxies: config.trusted_proxies.clone(),
+            access_log: config.access_log,
+            asking: Tally::new(config.limits.requests_per_account),
+            limits: config.limits.clone(),
+            others: TowerToHyperService::new(others),
+        }
+    }
+
+    /// Answers one request: names it, keeps strangers out, does it, and writes one line about it.
+    async fn answer(&self, request: Request<Body>, peer: Arc<Peer>) -> Response {
+        let request = if request.body().is_end_stream() {
+            request
+        } else {
+            request.map(|body| Body::new(Paced::new(body, &self.limits)))
+        };
+        let client = Client::of(&peer, request.headers(), &self.proxies);
+        let context = self.context.enter(Some(peer));
+        let line = LogLine::begin(self.access_log, &context, &request);
+        let response = match (origin::stranger(&request), self.asking.enter(client.address)) {
+            (Some(refused), _) => refused,
+            (None, None) => Failure::too_many_requests().at(request.uri().path()),
+            (None, Some(_counted)) => leftover::taken_in(request, |request| self.dispatch(&context, request)).await,
+        };
+        line.end(response, Some(client.address))
+    }
+
+    async fn dispatch(&self, context: &Context, mut request: Request<Body>) -> Response {
+        let path = request.uri().path();
+        if path == "/v2" || path.starts_with("/v2/") {
+            return registry::serve(context, request).await;
+        }
+        request.extensions_mut().insert(context.clone());
+        self.others.call(request).await.unwrap_or_else(|never| match never {})
+    }
 }
 
 /// The operator's routes, for the admin socket alone.
@@ -63,22 +124,46 @@ pub(crate) fn operator(instance: Arc<Instance>, traffic: Arc<Traffic>, running: 
         .layer(middleware::from_fn_with_state(context, enter))
 }
 
-/// Names the request, hands the context on, and writes one line about it.
-async fn enter(State(context): State<Context>, mut request: Request<axum::body::Body>, next: Next) -> Response {
-    let context = context.enter();
-    let answering = context.traffic.request(request.method(), request.uri().path());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+/// Names an operator's request, hands the context on, and writes one line about it.
+async fn enter(State(context): State<Context>, mut request: Request<Body>, next: Next) -> Response {
+    let context = context.enter(None);
+    let line = LogLine::begin(AccessLog::Changes, &context, &request);
     request.extensions_mut().insert(context.clone());
-    let mut response = next.run(request).await;
-    let elapsed_us = answering.answered(response.status());
-    let headers = response.headers_mut();
-    headers.insert("x-request-id", context.request_id.header());
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    let status = response.status().as_u16();
-    if method.is_safe() {
-        tracing::debug!(%method, path, status, elapsed_us, request = %context.request_id, "answered");
-    } else {
-        tracing::info!(%method, path, status, elapsed_us, request = %context.request_id, "answered");
+    line.end(next.run(request).await, None)
+}
+
+/// The line about one request, and its place in the counts.
+struct LogLine<'a> {
+    context: &'a Context,
+    answering: Answering<'a>,
+    /// Copied only if they will be written.
+    request: Option<(Method, String)>,
+}
+
+impl<'a> LogLine<'a> {
+    fn begin(log: AccessLog, context: &'a Context, request: &Request<Body>) -> Self {
+        let is_written = match log {
+            AccessLog::None => false,
+            AccessLog::Changes => !request.method().is_safe(),
+            AccessLog::All => true,
+        };
+        let answering = context.traffic.request(request.method(), request.uri().path());
+        let request = is_written.then(|| (request.method().clone(), request.uri().path().to_owned()));
+        Self { context, answering, request }
     }
-    response
+
+    fn end(self, mut response: Response, address: Option<IpAddr>) -> Response {
+        let Self { context, answering, request } = self;
+        let elapsed_us = answering.answered(response.status());
+        let headers = response.headers_mut();
+        headers.insert("x-request-id", context.request_id.header());
+        headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+        if let Some((method, path)) = request {
+            let (status, bytes) = (response.status().as_u16(), response.body().size_hint().exact());
+            let (address, account) = (address.map(tracing::field::display), context.caller.account());
+            let request = context.request_id;
+            tracing::info!(%method, path, status, bytes, elapsed_us, address, ?account, %request, "answered");
+        }
+        response
+    }
 }

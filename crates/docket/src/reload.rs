@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::Config;
+use crate::http::Tls;
 use crate::telemetry::{LogFilter, filter};
 
 /// Where the configuration comes from, beside the environment.
@@ -24,6 +25,8 @@ pub(crate) struct Sources {
 pub(crate) struct Running {
     sources: Sources,
     log: LogFilter,
+    /// The certificate of an address that speaks TLS.
+    tls: Option<Arc<Tls>>,
     /// Keys and values in force. Held during a reload, so that two of them do not mix.
     in_force: Mutex<BTreeMap<String, Value>>,
 }
@@ -44,8 +47,8 @@ impl Sources {
 }
 
 impl Running {
-    pub(crate) fn new(sources: Sources, config: &Config, log: LogFilter) -> Self {
-        Self { sources, log, in_force: Mutex::new(config.values.clone()) }
+    pub(crate) fn new(sources: Sources, config: &Config, log: LogFilter, tls: Option<Arc<Tls>>) -> Self {
+        Self { sources, log, tls, in_force: Mutex::new(config.values.clone()) }
     }
 
     /// Reads the configuration again and applies what can change. An error leaves everything as it was.
@@ -54,15 +57,21 @@ impl Running {
         // Read and check all of it.
         let config = self.sources.read()?;
         let filter = filter(&config.log)?;
+        // Also where the paths are the same: a renewed certificate takes the place of the old one in its file.
+        let certificate = self.tls.as_ref().and(config.tls.as_ref()).map(Tls::read).transpose()?;
 
         // From here on nothing fails but what a restart would have to mend as well.
         self.log.change(filter)?;
+        if let (Some(tls), Some(fresh)) = (&self.tls, &certificate) {
+            tls.replace(fresh);
+        }
         let keys = in_force.keys().chain(config.values.keys()).cloned();
         let changed = keys.filter(|key| in_force.get(key) != config.values.get(key));
         let mut changed: Vec<_> = changed.collect();
         changed.sort();
         changed.dedup();
-        let (applied, needs_restart): (Vec<_>, Vec<_>) = changed.into_iter().partition(|key| is_live(key));
+        let (applied, needs_restart): (Vec<_>, Vec<_>) =
+            changed.into_iter().partition(|key| self.is_live(key, &config));
         for key in &applied {
             match config.values.get(key) {
                 Some(value) => in_force.insert(key.clone(), value.clone()),
@@ -71,12 +80,13 @@ impl Running {
         }
         Ok(Reloaded { applied, needs_restart })
     }
-}
 
-/// Whether a key, `log` or `section.key`, can change while the server runs.
-fn is_live(key: &str) -> bool {
-    LIVE.contains(&key.split('.').next().unwrap_or_default())
+    /// Whether a key, `log` or `section.key`, can change while the server runs. TLS can be renewed, not switched on or off.
+    fn is_live(&self, key: &str, config: &Config) -> bool {
+        match key.split('.').next().unwrap_or_default() {
+            "log" => true,
+            "tls" => self.tls.is_some() && config.tls.is_some(),
+            _ => false,
+        }
+    }
 }
-
-/// Keys and sections that a reload applies.
-const LIVE: [&str; 1] = ["log"];

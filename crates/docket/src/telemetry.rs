@@ -6,7 +6,7 @@ mod process;
 mod traffic;
 
 pub(crate) use metrics::scrape;
-pub(crate) use traffic::{OpenConnection, Traffic};
+pub(crate) use traffic::{Answering, OpenConnection, Traffic};
 
 use std::fmt;
 use std::io::IsTerminal as _;

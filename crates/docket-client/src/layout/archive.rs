@@ -38,6 +38,7 @@ pub(super) fn scan(path: &Path) -> Result<HashMap<String, Extent>, ClientError> 
     let mut members = HashMap::new();
     let mut entries = 0;
     let mut long_name = None;
+    let mut end = 0_u64;
     let mut archive = Archive::new(file);
     for entry in archive.entries_with_seek().map_err(read())?.raw(true) {
         // The library reports blocks that are no tar headers as failures to read, with no errno behind them.
@@ -50,6 +51,8 @@ pub(super) fn scan(path: &Path) -> Result<HashMap<String, Extent>, ClientError> 
             let (place, limit) = (path.display().to_string(), ARCHIVE_ENTRIES_MAX as u64);
             return Err(ClientError::TooMuch { place, what: "members", limit });
         }
+        let data_end = entry.raw_file_position().saturating_add(entry.size());
+        end = data_end.checked_next_multiple_of(BLOCK_BYTES).unwrap_or(u64::MAX);
         let kind = entry.header().entry_type();
         if kind.is_gnu_longname() || kind.is_pax_local_extensions() {
             if entry.size() > EXTENSION_BYTES_MAX {
@@ -82,6 +85,10 @@ pub(super) fn scan(path: &Path) -> Result<HashMap<String, Extent>, ClientError> 
         if members.insert(name.trim_start_matches("./").to_owned(), extent).is_some() {
             return Err(invalid("it has two members of the same name"));
         }
+    }
+    // An archive that was cut between two members looks whole but for this: two blocks of zeros end one.
+    if metadata.len() < end.saturating_add(2 * BLOCK_BYTES) {
+        return Err(invalid("it is cut off, its end is missing"));
     }
     Ok(members)
 }
@@ -130,6 +137,8 @@ pub const ARCHIVE_ENTRIES_MAX: usize = 200_000;
 /// The largest extension header of an archive.
 pub const EXTENSION_BYTES_MAX: u64 = 64 * 1024;
 
+/// Headers and contents of a tar file start at multiples of this.
+const BLOCK_BYTES: u64 = 512;
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 

@@ -269,3 +269,16 @@ async fn one_byte_over_the_limit_of_extension_headers_is_refused() {
         assert_eq!(Layout::open_archive(sandbox.path("a.tar")).await.is_ok(), is_fine, "{length}");
     }
 }
+
+#[tokio::test]
+async fn an_archive_cut_anywhere_is_refused() {
+    let sandbox = Sandbox::new();
+    let members = [(MARKER_FILE, REGULAR, MARKER), (INDEX_FILE, REGULAR, NO_MANIFESTS), ("x", REGULAR, b"content")];
+    tar_of(&sandbox.path("whole.tar"), &members);
+    let whole = fs::read(sandbox.path("whole.tar")).expect("it was written");
+    for length in (0..whole.len()).step_by(256) {
+        fs::write(sandbox.path("cut.tar"), &whole[..length]).expect("the folder is ours");
+        let opened = Layout::open_archive(sandbox.path("cut.tar")).await;
+        assert!(matches!(opened, Err(ClientError::Layout { .. })), "{length} of {}: {opened:?}", whole.len());
+    }
+}

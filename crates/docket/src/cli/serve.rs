@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::cli::output::{Exit, UsageError, say};
 use crate::config::{Ops, crash_point};
-use crate::http::{CountedListener, Watched};
+use crate::http::{Listener, Public, Stopping, Tls, Watched};
 use crate::reload::{Running, Sources};
 use crate::telemetry::Traffic;
 use crate::{http, telemetry};
@@ -41,7 +41,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let sources = Sources { file: args.config, data: args.data, listen: args.listen };
     let config = sources.read()?;
     let log = telemetry::start(telemetry::filter(&config.log)?)?;
-    let running = Arc::new(Running::new(sources, &config, log));
+    let tls = config.tls.as_ref().map(Tls::read).transpose()?.map(Arc::new);
+    let running = Arc::new(Running::new(sources, &config, log, tls.clone()));
     let listener = TcpListener::bind(config.listen).await.map_err(|failure| match failure.kind() {
         std::io::ErrorKind::AddrInUse => {
             anyhow::anyhow!("{} is taken by another program; stop it, or choose another with --listen", config.listen)
@@ -54,18 +55,23 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let instance = Instance::open(&config.data, options).await?;
     let instance = Arc::new(instance);
     let admin = bind_admin(&config.admin_socket)?;
-    let (stop, stopping) = watch::channel(false);
+    let (stop, stopping) = watch::channel(Stopping::No);
     let traffic = Arc::new(Traffic::new());
-    let public = axum::serve(
-        CountedListener { listener, traffic: Arc::clone(&traffic) },
-        http::public(Arc::clone(&instance), Arc::clone(&traffic)),
-    );
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let listener = Listener {
+        tcp: listener,
+        tls,
+        limits: config.limits.clone(),
+        proxies: config.trusted_proxies.clone(),
+        traffic: Arc::clone(&traffic),
+    };
+    let public = Arc::new(Public::new(Arc::clone(&instance), Arc::clone(&traffic), &config));
+    let public = tokio::spawn(listener.run(public, stopping.clone()));
     let operator =
         axum::serve(admin, http::operator(Arc::clone(&instance), Arc::clone(&traffic), Arc::clone(&running)));
-    let public = tokio::spawn(public.with_graceful_shutdown(stopped(stopping.clone())).into_future());
     let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping)).into_future());
     let watched = Arc::new(Watched::new(Arc::clone(&instance), traffic, config.ops.free_bytes_min));
-    let (stop_watching, watching) = watch::channel(false);
+    let (stop_watching, watching) = watch::channel(Stopping::No);
     let watchers_address = watchers.as_ref().map(TcpListener::local_addr).transpose()?;
     let watchers = watchers.map(|listener| {
         let served = axum::serve(listener, http::watch(Arc::clone(&watched)));
@@ -74,8 +80,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     // Before anyone is told that the server runs: from then on, a signal must end it in good order.
     let mut signals = Signals::listen()?;
     say(&format!("docket {} serves {}", env!("CARGO_PKG_VERSION"), instance.service()));
-    say(&format!("  registry   http://{address}/v2/"));
-    say(&format!("  ledger     http://{address}/entries  (tree size {})", instance.tree_size()));
+    say(&format!("  registry   {scheme}://{address}/v2/"));
+    say(&format!("  ledger     {scheme}://{address}/entries  (tree size {})", instance.tree_size()));
     if let Some(address) = watchers_address {
         say(&format!("  ops        http://{address}/metrics  (and /livez, /readyz)"));
     }
@@ -97,29 +103,27 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     // Whoever sends requests here is told first, then nobody is let in any more.
     watched.stopping();
     say("docket: finishing what is in flight; once more to end at once");
-    stop.send_replace(true);
+    stop.send_replace(Stopping::Drain);
     let finished = async {
-        let deadline = tokio::time::Instant::now() + config.ops.drain;
-        for server in [public, operator] {
-            // Requests in flight may finish; a client that never ends is cut off.
-            if let Ok(ended) = tokio::time::timeout_at(deadline, server).await {
-                ended??;
-            }
+        let ended = async { (public.await, operator.await) };
+        let mut ended = std::pin::pin!(ended);
+        // Requests in flight may finish; a client that never ends is cut off.
+        if tokio::time::timeout(config.ops.drain, ended.as_mut()).await.is_err() {
+            stop.send_replace(Stopping::Cut);
+            let _ = tokio::time::timeout(CUT_TIME_MAX, ended).await;
         }
-        anyhow::Ok(())
     };
     let ended = tokio::select! {
-        finished = finished => Some(finished),
+        () = finished => Some(()),
         () = signals.asked_to_stop() => None,
     };
     let _ = std::fs::remove_file(&config.admin_socket);
-    let Some(finished) = ended else {
+    let Some(()) = ended else {
         // What was answered is durable; the store opens again as after a crash.
         say("docket: ended at once, requests in flight were cut off");
         return Ok(Exit::Refused);
     };
-    finished?;
-    stop_watching.send_replace(true);
+    stop_watching.send_replace(Stopping::Drain);
     if let Some(watchers) = watchers {
         let _ = tokio::time::timeout(WATCHERS_TIME_MAX, watchers).await;
     }
@@ -210,9 +214,11 @@ impl Signals {
     }
 }
 
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    let _ = stopping.wait_for(|stop| *stop).await;
+async fn stopped(mut stopping: watch::Receiver<Stopping>) {
+    let _ = stopping.wait_for(|stopping| *stopping > Stopping::No).await;
 }
 
+/// How long connections that are cut off may take to end.
+const CUT_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long the last scrape may take.
 const WATCHERS_TIME_MAX: Duration = Duration::from_secs(1);

@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use docket_engine::{Caller, EngineError, Instance, Permit, Right};
 use docket_oci::name::RepositoryName;
 
+use crate::http::listener::Peer;
 use crate::telemetry::Traffic;
 
 /// Handed to every handler by `enter`.
@@ -17,6 +18,8 @@ pub(crate) struct Context {
     pub traffic: Arc<Traffic>,
     pub caller: Caller,
     pub request_id: RequestId,
+    /// The other end, on the public address.
+    pub peer: Option<Arc<Peer>>,
     /// Counts requests of this listener.
     requests: Arc<AtomicU64>,
     /// Differs at each start, so that ids of two runs are not mistaken for each other.
@@ -26,13 +29,21 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(instance: Arc<Instance>, traffic: Arc<Traffic>, caller: Caller) -> Self {
         let run = std::process::id();
-        Self { instance, traffic, caller, request_id: RequestId { run, number: 0 }, requests: Arc::default(), run }
+        Self {
+            instance,
+            traffic,
+            caller,
+            request_id: RequestId { run, number: 0 },
+            peer: None,
+            requests: Arc::default(),
+            run,
+        }
     }
 
     /// The context of one request.
-    pub(crate) fn enter(&self) -> Self {
+    pub(crate) fn enter(&self, peer: Option<Arc<Peer>>) -> Self {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        Self { request_id: RequestId { run: self.run, number }, ..self.clone() }
+        Self { request_id: RequestId { run: self.run, number }, peer, ..self.clone() }
     }
 
     /// Asks the rules.

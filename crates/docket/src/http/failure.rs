@@ -46,6 +46,20 @@ impl Failure {
         self
     }
 
+    /// One client asks for too much at once.
+    pub(super) fn too_many_requests() -> Self {
+        let message = "too many of your requests are being answered at once; wait for some of them";
+        let failure = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests.as_str(), message);
+        failure.with(header::RETRY_AFTER, "1")
+    }
+
+    /// The client stopped sending what it announced.
+    pub(super) fn too_slow() -> Self {
+        let message =
+            "the body stopped coming, or came too slowly; what an upload received so far is kept, ask for its range";
+        Self::new(StatusCode::REQUEST_TIMEOUT, Code::SizeInvalid.as_str(), message)
+    }
+
     /// A call that could not be parsed.
     pub(crate) fn of_call(error: &CallError) -> Self {
         let status = match error {

@@ -9,20 +9,22 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 
 /// Answers, then takes in what the handler left of the body. Past the limits the answer closes the connection.
-pub(crate) async fn take_in(request: Request, next: Next) -> Response {
+pub(super) async fn taken_in<F: Future<Output = Response>>(
+    request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response {
     // A client that waits for 100 Continue has sent nothing yet, and reading would ask it to.
     if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
-        return next.run(request).await;
+        return answer(request).await;
     }
     let (parts, body) = request.into_parts();
     let shared = Shared(Arc::new(Mutex::new(body)));
-    let mut response = next.run(Request::from_parts(parts, Body::new(shared.clone()))).await;
+    let mut response = answer(Request::from_parts(parts, Body::new(shared.clone()))).await;
     let rest = tokio::time::timeout(LEFTOVER_TIME_MAX, shared.finish());
     if !matches!(rest.await, Ok(Rest::Ended)) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -5,21 +5,18 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderName};
 use axum::http::uri::Authority;
-use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::http::failure::Failure;
 
 /// Refuses what does not come from this machine for this machine.
-pub(crate) async fn only_loopback(request: Request, next: Next) -> Response {
-    match stranger(&request) {
-        Some(message) => Failure::new(StatusCode::FORBIDDEN, "DENIED", message).at(request.uri().path()),
-        None => next.run(request).await,
-    }
+pub(super) fn stranger(request: &Request) -> Option<Response> {
+    let message = strange(request)?;
+    Some(Failure::new(StatusCode::FORBIDDEN, "DENIED", message).at(request.uri().path()))
 }
 
 /// What gives a request away as coming from elsewhere. A proxy that adds no header at all cannot be told apart.
-fn stranger(request: &Request) -> Option<String> {
+fn strange(request: &Request) -> Option<String> {
     let headers = request.headers();
     let forwarded = headers.keys().map(HeaderName::as_str);
     let mut forwarded = forwarded.filter(|name| name.starts_with("x-forwarded") || FORWARDED.contains(name));

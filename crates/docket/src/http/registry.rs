@@ -1,7 +1,7 @@
 //! The registry API (OCI distribution-spec): parse the call, ask the rules, do it, answer.
 
 use axum::body::Body;
-use axum::extract::{Extension, Request};
+use axum::extract::Request;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
 use docket_engine::{EngineError, OpenUpload, Permit, Right, StoredManifest, Warning};
@@ -10,7 +10,7 @@ use docket_oci::manifest::{MANIFEST_BYTES_MAX, index_bytes};
 use docket_oci::media;
 use docket_oci::name::{RepositoryName, Tag};
 use docket_oci::range::{UploadRange, upload_progress};
-use docket_oci::request::{Action, Call, PAGE_ENTRIES_MAX};
+use docket_oci::request::{Action, Call, CallError, PAGE_ENTRIES_MAX};
 use docket_oci::response::{
     Catalog, Extension as ApiExtension, Extensions, TagList, next_link, next_link_with, warnings,
 };
@@ -20,14 +20,19 @@ use crate::http::failure::Failure;
 use crate::http::scrapi;
 use crate::http::transfer::{BodyError, ascii, blob_headers, matches_etag, not_modified, read, receive, send};
 
-/// Answers every call below `/v2`, and everything that is nowhere.
-pub(crate) async fn serve(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
+/// Answers every call below `/v2`.
+pub(super) async fn serve(context: &Context, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let answer = match Call::parse(parts.method.as_str(), parts.uri.path(), parts.uri.query()) {
-        Ok(call) => Registry { context: &context, headers: &parts.headers }.answer(call, body).await,
+        Ok(call) => Registry { context, headers: &parts.headers }.answer(call, body).await,
         Err(failure) => Err(Failure::of_call(&failure)),
     };
     dress(answer.unwrap_or_else(|failure| failure.at(parts.uri.path())))
+}
+
+/// Answers what is nowhere.
+pub(super) async fn nowhere(request: Request) -> Response<Body> {
+    Failure::of_call(&CallError::UnknownPath).at(request.uri().path())
 }
 
 fn dress(mut response: Response<Body>) -> Response<Body> {
@@ -127,7 +132,7 @@ impl Registry<'_> {
             }
             Call::Blob { digest, head: false, .. } => {
                 let blob = instance.blob(&permit, &digest).await.map_err(fail)?;
-                Ok(send(blob, &digest, self.headers))
+                Ok(send(blob, &digest, self.headers, self.context.peer.as_deref()))
             }
             Call::DeleteBlob { digest, .. } => {
                 let deleted = instance.delete_blob(&permit, &digest).await;
@@ -264,6 +269,7 @@ impl Registry<'_> {
             BodyError::Broken => {
                 Failure::new(StatusCode::BAD_REQUEST, "SIZE_INVALID", "the body ended before its announced length")
             }
+            BodyError::Slow => Failure::too_slow(),
             BodyError::Engine(failure) => self.fail(&failure),
         }
     }

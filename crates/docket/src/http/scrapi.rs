@@ -86,6 +86,7 @@ pub(crate) async fn register(
             );
             Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
         }
+        BodyError::Slow => Failure::too_slow(),
         BodyError::Broken | BodyError::Engine(_) => {
             Failure::new(StatusCode::BAD_REQUEST, "SIZE_INVALID", "the body ended before its announced length")
         }

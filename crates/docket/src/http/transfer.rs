@@ -10,6 +10,9 @@ use docket_store::BlobReader;
 use http_body_util::BodyExt as _;
 
 use crate::http::failure::Failure;
+use crate::http::file_body::FileBody;
+use crate::http::listener::Peer;
+use crate::http::paced::TooSlow;
 
 /// Why a body was not taken.
 pub(crate) enum BodyError {
@@ -17,6 +20,8 @@ pub(crate) enum BodyError {
     TooLong,
     /// The client went away or broke the framing.
     Broken,
+    /// The client sends too slowly.
+    Slow,
     /// The engine refused it.
     Engine(EngineError),
 }
@@ -45,14 +50,15 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
     loop {
         let Some(frame) = body.frame().await else { return Ok(None) };
         // Trailers say nothing here.
-        if let Ok(chunk) = frame.map_err(|_| BodyError::Broken)?.into_data() {
+        let failed = |failure: axum::Error| if TooSlow::caused(&failure) { BodyError::Slow } else { BodyError::Broken };
+        if let Ok(chunk) = frame.map_err(failed)?.into_data() {
             return Ok(Some(chunk));
         }
     }
 }
 
 /// Answers with a blob, whole or the range that was asked for (RFC 9110 §14).
-pub(crate) fn send(blob: Blob, digest: &Digest, request: &HeaderMap) -> Response<Body> {
+pub(super) fn send(blob: Blob, digest: &Digest, request: &HeaderMap, peer: Option<&Peer>) -> Response<Body> {
     let etag = format!("\"{digest}\"");
     if matches_etag(request, &etag) {
         return not_modified(&etag);
@@ -69,7 +75,7 @@ pub(crate) fn send(blob: Blob, digest: &Digest, request: &HeaderMap) -> Response
                 .oci();
         }
     };
-    let mut response = Response::new(content(blob.content, start, end));
+    let mut response = Response::new(content(blob.content, start, end, peer));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     blob_headers(headers, digest, end - start);
@@ -109,13 +115,14 @@ pub(crate) fn ascii(text: &str) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn content(content: BlobContent, start: u64, end: u64) -> Body {
-    match content {
-        BlobContent::Bytes(bytes) => {
+fn content(content: BlobContent, start: u64, end: u64, peer: Option<&Peer>) -> Body {
+    match (content, peer.and_then(|peer| peer.files.as_ref())) {
+        (BlobContent::Bytes(bytes), _) => {
             let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
             Body::from(bytes.slice(at(start)..at(end)))
         }
-        BlobContent::File(file) => {
+        (BlobContent::File(file), Some(files)) => Body::new(FileBody::new(file, start, end, files.clone())),
+        (BlobContent::File(file), None) => {
             let reader = BlobReader::new(file, start, end);
             Body::from_stream(futures_util::stream::unfold(reader, async |mut reader| {
                 reader.next().await.map(|chunk| (chunk, reader))

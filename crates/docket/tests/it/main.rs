@@ -6,6 +6,7 @@ mod bad_input;
 mod cli;
 mod clients;
 mod copy;
+mod exposed;
 mod ops;
 mod registry;
 mod restart;

@@ -61,8 +61,12 @@ impl Server {
         loop {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    if let Some((_, rest)) = line.split_once("registry   http://") {
-                        rest.trim_end().trim_end_matches("/v2/").clone_into(&mut server.address);
+                    if let Some((_, rest)) = line.split_once("registry   http") {
+                        rest.trim_start_matches('s')
+                            .trim_start_matches("://")
+                            .trim_end()
+                            .trim_end_matches("/v2/")
+                            .clone_into(&mut server.address);
                     }
                     if let Some((_, rest)) = line.split_once("ops        http://") {
                         rest.split('/').next().unwrap_or_default().clone_into(&mut server.ops);
@@ -109,13 +113,24 @@ impl Server {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until these words stand in the log.
-    pub(crate) async fn says(&self, words: &str) {
+    /// Waits until the server has written a line with this word, and gives the line.
+    pub(crate) async fn logged(&self, word: &str) -> String {
         let deadline = Instant::now() + ANSWER_TIME_MAX;
-        while !self.log().contains(words) {
-            assert!(Instant::now() < deadline, "{words:?} is missing from the log: {}", self.log());
+        loop {
+            let log = self.log();
+            if let Some(line) = log.lines().find(|line| line.contains(word)) {
+                return line.to_owned();
+            }
+            assert!(Instant::now() < deadline, "no line with {word:?} in {log}");
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Memory that the process has written to, and nobody else shares.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("our own child");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux counts it");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// Sends SIGTERM and does not wait.
@@ -134,8 +149,13 @@ impl Server {
     }
 
     /// Ends the server as an operator does, and insists that it ends well.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
         self.terminate();
+        self.stopped().await;
+    }
+
+    /// Waits for the end of a server that was told to stop before, and insists that it ends well.
+    pub(crate) async fn stopped(mut self) {
         let status = self.ended().await;
         assert!(status.success(), "the server ended with {status}: {}", self.log());
     }

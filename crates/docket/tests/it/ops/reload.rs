@@ -11,7 +11,7 @@ async fn a_reload_applies_what_it_can_and_names_what_needs_a_restart() {
     let said = shell.docket("reload --data data").expect(0);
     assert_eq!(said.out, "applied        log\nneeds restart  ops.drain\n");
     server.request("GET", "/v2/").expect(200).await;
-    server.says("answered").await;
+    server.logged("answered").await;
     // Nothing new is nothing new, and what waits for the restart still waits.
     let said = shell.docket("reload --data data --output json").expect(0).json();
     assert_eq!(said, serde_json::json!({ "applied": [], "needs_restart": ["ops.drain"] }));
@@ -46,12 +46,12 @@ async fn sighup_reads_the_configuration_again() {
     let (_site, server, shell) = configured(r#"log = "warn""#);
     shell.write("docket.toml", "log = ");
     server.hang_up();
-    server.says("goes on with the old configuration").await;
+    server.logged("goes on with the old configuration").await;
     shell.write("docket.toml", "log = \"debug\"");
     server.hang_up();
-    server.says("configuration read again").await;
+    server.logged("configuration read again").await;
     server.request("GET", "/v2/").expect(200).await;
-    server.says("answered").await;
+    server.logged("answered").await;
     server.stop().await;
 }
 

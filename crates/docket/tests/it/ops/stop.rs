@@ -19,7 +19,7 @@ async fn a_stopping_server_is_not_ready_and_finishes_what_is_in_flight() {
     server.watch("/livez").expect(200).await;
     go_on.send(()).expect("the upload still runs");
     put.await.expect("no panic").expect("answered").expecting(201);
-    server.stop().await;
+    server.stopped().await;
     site.fsck_clean();
 }
 

@@ -23,7 +23,7 @@ async fn sigterm_under_load_loses_nothing() {
         server.terminate();
     };
     let ((pushed, claimed), ()) = join(join(pushes, claims), stop).await;
-    server.stop().await;
+    server.stopped().await;
     let mut told = Answered::together(pushed.into_iter().chain(claimed).collect());
     assert!(told.count() > 4, "only {} answers before the stop", told.count());
     let server = Server::start(&site);
@@ -57,7 +57,7 @@ async fn an_upload_in_flight_at_sigterm_is_finished_and_answered() {
     while tokio::net::TcpStream::connect(server.address()).await.is_ok() {}
     go_on.send(()).expect("the upload still runs");
     put.await.expect("answered").expecting(201);
-    server.stop().await;
+    server.stopped().await;
     let server = Server::start(&site);
     assert!(server.repository("a").blob(&digest).await == blob);
     server.stop().await;

@@ -1,0 +1,6 @@
+//! The public address as strangers find it: TLS, slow clients, too many of them, large answers.
+
+mod downloads;
+mod proxies;
+mod slow;
+mod tls;
