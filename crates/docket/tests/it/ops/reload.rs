@@ -1,16 +1,16 @@
 //! Configuration that changes under a running server.
 
-use crate::harness::{Ask as _, Server, Shell, Site};
+use crate::harness::{Server, Shell, Site};
 
 #[tokio::test]
 async fn a_reload_applies_what_it_can_and_names_what_needs_a_restart() {
     let (site, server, shell) = configured(r#"log = "warn""#);
-    server.request("GET", "/v2/").expect(200).await;
+    server.repository("a").start_upload().await;
     assert!(!server.log().contains("answered"), "{}", server.log());
     shell.write("docket.toml", "log = \"debug\"\n[ops]\ndrain = \"7s\"\n");
     let said = shell.docket("reload --data data").expect(0);
     assert_eq!(said.out, "applied        log\nneeds restart  ops.drain\n");
-    server.request("GET", "/v2/").expect(200).await;
+    server.repository("a").start_upload().await;
     server.logged("answered").await;
     // Nothing new is nothing new, and what waits for the restart still waits.
     let said = shell.docket("reload --data data --output json").expect(0).json();
@@ -36,7 +36,7 @@ async fn a_wrong_configuration_changes_nothing() {
     }
     std::fs::remove_file(shell.path("docket.toml")).expect("it was written");
     shell.docket("reload --data data").fails(1, &["there is no configuration file", "goes on as before"]);
-    server.request("GET", "/v2/").expect(200).await;
+    server.repository("a").start_upload().await;
     assert!(!server.log().contains("answered"), "{}", server.log());
     server.stop().await;
 }
@@ -50,7 +50,7 @@ async fn sighup_reads_the_configuration_again() {
     shell.write("docket.toml", "log = \"debug\"");
     server.hang_up();
     server.logged("configuration read again").await;
-    server.request("GET", "/v2/").expect(200).await;
+    server.repository("a").start_upload().await;
     server.logged("answered").await;
     server.stop().await;
 }
