@@ -1,6 +1,6 @@
 //! Use cases: what Docket does, told without HTTP.
 //!
-//! An [`Instance`] is an open data folder. Registry verbs are in `upload`, `manifest`, `content` and `listing`; the
+//! An [`Instance`] is an open data folder. Registry verbs are in `upload`, `mount`, `manifest`, `content` and `listing`; the
 //! ledger in `register` and `ledger`; questions in `query`; the proof of everything stored in `fsck`.
 //! Every verb takes a [`Permit`], which only [`Access`] can make.
 
@@ -17,6 +17,7 @@ mod issuers;
 mod ledger;
 mod listing;
 mod manifest;
+mod mount;
 mod query;
 mod register;
 mod upload;

@@ -92,12 +92,6 @@ impl Instance {
         self.uploads.lock().remove(&upload.id);
     }
 
-    /// Makes a blob of another repository visible in this one; false if that one does not hold it.
-    pub async fn mount_blob(&self, to: &Permit, from: &Permit, digest: &Digest) -> Result<bool, EngineError> {
-        let (to, from) = (to.repository(Right::Push)?.clone(), from.repository(Right::Pull)?.clone());
-        Ok(self.store.mount_blob(from, to, *digest, self.clock.now()).await?)
-    }
-
     fn session(&self, permit: &Permit, id: &str) -> Result<Session, EngineError> {
         let repository = permit.repository(Right::Push)?;
         let mut sessions = self.uploads.lock();

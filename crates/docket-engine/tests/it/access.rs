@@ -1,6 +1,8 @@
 //! A permit opens the verb it was given for, in the place it was given for, and nothing else.
 
-use docket_engine::{Account, Caller, ClaimQuery, EngineError, Permit, Right};
+use std::collections::BTreeMap;
+
+use docket_engine::{Account, Caller, ClaimQuery, EngineError, Permit, Right, Rule, Rules};
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::Reference;
 
@@ -33,6 +35,10 @@ async fn try_all(site: &Site, permit: &Permit) -> Vec<(&'static str, Right, bool
         ("receipt", Right::Pull, refused(&site.receipt(permit, &entry).await)),
         ("start_upload", Right::Push, refused(&site.start_upload(permit, Algorithm::Sha256))),
         ("open_upload", Right::Push, refused(&site.open_upload(permit, "none"))),
+        ("mount_blob_from_any", Right::Push, {
+            let caller = Caller::new(Account::Operator);
+            refused(&site.mount_blob_from_any(permit, &caller, &absent).await)
+        }),
         ("mount_blob to", Right::Push, refused(&site.mount_blob(permit, &pull, &absent).await)),
         (
             "put_manifest",
@@ -99,5 +105,29 @@ async fn callers_on_loopback_do_all_but_administer() {
         let decided = site.access().decide(&Caller::new(Account::Loopback), right, Some(&place));
         assert_eq!(decided.is_ok(), right != Right::Admin, "{right:?}");
     }
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_mount_from_anywhere_looks_only_where_the_caller_may_read() {
+    let site = Site::new().await;
+    let rule = |repositories: &[&str], allow: &[Right]| Rule {
+        who: vec!["alice".to_owned()],
+        repositories: repositories.iter().map(|&pattern| pattern.to_owned()).collect(),
+        allow: allow.to_vec(),
+    };
+    let secret = site.push_blob("secret/one", b"shared bytes").await;
+    let readable = site.push_blob("readable/two", b"other bytes").await;
+    site.push_blob("secret/two", b"other bytes").await;
+    let rules = [rule(&["readable/**"], &[Right::Pull]), rule(&["mine"], &[Right::Push])];
+    site.access().replace(Rules::new(&rules, &BTreeMap::new()).expect("rules"));
+    let alice = Caller::new(Account::Named("alice".parse().expect("a name")));
+    let mine = site.access().decide(&alice, Right::Push, Some(&repository("mine"))).expect("allowed");
+    let absent = Digest::of(Algorithm::Sha256, b"nowhere");
+    let mount = async |digest| site.mount_blob_from_any(&mine, &alice, digest).await.expect("answered");
+    // What she may not read answers as what is nowhere.
+    assert!(!mount(&secret).await && !mount(&absent).await);
+    assert!(mount(&readable).await);
+    assert!(mount(&readable).await, "it is there already");
     site.end().await;
 }

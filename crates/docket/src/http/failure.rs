@@ -155,7 +155,7 @@ impl Failure {
     pub(crate) fn oci(self) -> Response<Body> {
         let mut body = ErrorBody::new(Code::Unsupported, self.message.clone(), None);
         body.errors.iter_mut().for_each(|entry| self.code.clone_into(&mut entry.code));
-        self.respond("application/json", body.to_bytes())
+        self.with(API_VERSION, API_VERSION_2).respond("application/json", body.to_bytes())
     }
 
     /// As concise problem details, the words of SCRAPI (RFC 9290).
@@ -203,3 +203,8 @@ fn statement_title(failure: &StatementError) -> &'static str {
         _ => "Malformed request",
     }
 }
+
+/// By this docker-style clients know a registry, also where it refuses.
+pub(crate) const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+/// Its one value.
+pub(crate) const API_VERSION_2: &str = "registry/2.0";

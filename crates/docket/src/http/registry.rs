@@ -16,9 +16,9 @@ use docket_oci::response::{
 };
 
 use crate::http::context::Context;
-use crate::http::failure::Failure;
+use crate::http::failure::{API_VERSION, API_VERSION_2, Failure};
 use crate::http::scrapi;
-use crate::http::transfer::{BodyError, ascii, blob_headers, matches_etag, not_modified, read, receive, send};
+use crate::http::transfer::{BodyError, ascii, blob_headers, etag, matches_etag, not_modified, read, receive, send};
 
 /// Answers every call below `/v2`.
 pub(super) async fn serve(context: &Context, request: Request) -> Response<Body> {
@@ -27,18 +27,14 @@ pub(super) async fn serve(context: &Context, request: Request) -> Response<Body>
         Ok(call) => Registry { context, headers: &parts.headers }.answer(call, body).await,
         Err(failure) => Err(Failure::of_call(&failure)),
     };
-    dress(answer.unwrap_or_else(|failure| failure.at(parts.uri.path())))
+    let mut response = answer.unwrap_or_else(|failure| failure.at(parts.uri.path()));
+    response.headers_mut().insert(API_VERSION, HeaderValue::from_static(API_VERSION_2));
+    response
 }
 
 /// Answers what is nowhere.
 pub(super) async fn nowhere(request: Request) -> Response<Body> {
     Failure::of_call(&CallError::UnknownPath).at(request.uri().path())
-}
-
-fn dress(mut response: Response<Body>) -> Response<Body> {
-    let version = HeaderValue::from_static("registry/2.0");
-    response.headers_mut().insert("docker-distribution-api-version", version);
-    response
 }
 
 /// One call being answered.
@@ -97,7 +93,7 @@ impl Registry<'_> {
             }
             Call::Manifest { reference, head, .. } => {
                 let row = instance.manifest(&permit, &reference).await.map_err(fail)?;
-                let etag = format!("\"{}\"", row.digest);
+                let etag = etag(&row.digest);
                 if matches_etag(self.headers, &etag) {
                     return Ok(not_modified(&etag));
                 }
@@ -126,6 +122,10 @@ impl Registry<'_> {
             }
             Call::Blob { digest, head: true, .. } => {
                 let size = instance.blob_size(&permit, &digest).await.map_err(fail)?;
+                let etag = etag(&digest);
+                if matches_etag(self.headers, &etag) {
+                    return Ok(not_modified(&etag));
+                }
                 let mut response = Response::new(Body::empty());
                 blob_headers(response.headers_mut(), &digest, size);
                 Ok(response)
@@ -195,11 +195,15 @@ impl Registry<'_> {
         mount: Option<&str>,
         from: Option<&str>,
     ) -> Option<Response<Body>> {
-        let digest: Digest = mount?.parse().ok()?;
-        let from: RepositoryName = from?.parse().ok()?;
-        let source = self.context.permit(Right::Pull, Some(&from)).ok()?;
-        let mounted = self.context.instance.mount_blob(permit, &source, &digest).await.ok()?;
-        mounted.then(|| blob_created(to, &digest))
+        let (instance, digest) = (&self.context.instance, mount?.parse().ok()?);
+        let mounted = match from {
+            Some(from) => {
+                let source = self.context.permit(Right::Pull, Some(&from.parse().ok()?)).ok()?;
+                instance.mount_blob(permit, &source, &digest).await
+            }
+            None => instance.mount_blob_from_any(permit, &self.context.caller, &digest).await,
+        };
+        mounted.is_ok_and(|mounted| mounted).then(|| blob_created(to, &digest))
     }
 
     /// Takes an upload for this request alone.

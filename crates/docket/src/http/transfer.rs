@@ -59,11 +59,13 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
 
 /// Answers with a blob, whole or the range that was asked for (RFC 9110 §14).
 pub(super) fn send(blob: Blob, digest: &Digest, request: &HeaderMap, peer: Option<&Peer>) -> Response<Body> {
-    let etag = format!("\"{digest}\"");
+    let etag = etag(digest);
     if matches_etag(request, &etag) {
         return not_modified(&etag);
     }
-    let range = request.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let text = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    // A client that goes on with other content wants all of this one (RFC 9110 §13.1.5). There are no dates here.
+    let range = text(header::RANGE).filter(|_| text(header::IF_RANGE).is_none_or(|theirs| theirs.trim() == etag));
     let ranged = range.map_or(Ranged::Whole, |range| parse_range(range, blob.size));
     let (status, start, end) = match ranged {
         Ranged::Whole => (StatusCode::OK, 0, blob.size),
@@ -91,15 +93,21 @@ pub(crate) fn blob_headers(headers: &mut HeaderMap, digest: &Digest, length: u64
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::CONTENT_LENGTH, length.into());
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::ETAG, ascii(&format!("\"{digest}\"")));
+    headers.insert(header::ETAG, ascii(&etag(digest)));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=31536000, immutable"));
     headers.insert("docker-content-digest", ascii(&digest.to_string()));
 }
 
-/// Whether the client has this content already.
+/// The strong validator of content: its digest.
+pub(crate) fn etag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
+}
+
+/// Whether the client has this content already. Proxies that compress make a validator weak; it still names the content.
 pub(crate) fn matches_etag(request: &HeaderMap, etag: &str) -> bool {
-    let wanted = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    wanted.is_some_and(|wanted| wanted.split(',').any(|one| one.trim() == etag || one.trim() == "*"))
+    let theirs = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut theirs = theirs.flat_map(|value| value.split(',')).map(str::trim);
+    theirs.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag)
 }
 
 /// The answer to a client that has this content.

@@ -51,11 +51,19 @@ async fn end_2_a_blob_that_the_client_has_is_not_sent_again() {
     let repository = server.repository("a");
     let digest = repository.push_blob("once").await;
     let path = format!("blobs/{digest}");
-    for etag in [format!("\"{digest}\""), "*".to_owned(), format!("\"other\", \"{digest}\"")] {
-        let answer = repository.request("GET", &path).header("if-none-match", etag).expect(304).await;
-        assert!(answer.body.is_empty());
+    let manifest = repository.push_image("v1", 1).await;
+    for (path, digest) in [(path.as_str(), digest), ("manifests/v1", sha256(&manifest))] {
+        let etag = format!("\"{digest}\"");
+        for method in ["GET", "HEAD"] {
+            for theirs in [etag.clone(), "*".to_owned(), format!("\"other\", {etag}"), format!("W/{etag}")] {
+                let answer = repository.request(method, path).header("if-none-match", theirs).expect(304).await;
+                assert!(answer.body.is_empty());
+                assert_eq!(answer.header("etag"), Some(etag.as_str()));
+            }
+            let other = repository.request(method, path).header("if-none-match", "\"other\"").expect(200).await;
+            assert_eq!(other.header("etag"), Some(etag.as_str()));
+        }
     }
-    repository.request("GET", &path).header("if-none-match", "\"other\"").expect(200).await;
     server.stop().await;
 }
 
@@ -112,6 +120,27 @@ async fn end_2_ranges_are_cut_to_the_blob_from_rows_and_from_files() {
     }
     let path = format!("blobs/{}", repository.push_blob("").await);
     repository.request("GET", &path).header("range", "bytes=0-0").expect(416).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn end_2_a_range_counts_only_for_the_content_that_the_client_began_with() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    for length in [1_000, 100_000] {
+        let digest = repository.push_blob(bytes_of(3, length)).await;
+        let range = |validator: &str| {
+            let get = repository.request("GET", &format!("blobs/{digest}")).header("range", "bytes=10-19");
+            get.header("if-range", validator)
+        };
+        let part = range(&format!("\"{digest}\"")).expect(206).await;
+        assert_eq!(part.body, bytes_of(3, length)[10..20]);
+        for other in ["\"other\"", &format!("W/\"{digest}\""), "Tue, 15 Nov 1994 12:45:26 GMT", ""] {
+            let whole = range(other).expect(200).await;
+            assert_eq!((whole.body.len(), whole.header("content-range")), (length, None), "{other}");
+        }
+    }
     server.stop().await;
 }
 
