@@ -1,6 +1,6 @@
 //! Ledger calls: registrations of statements that were signed beforehand, and fresh receipts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
@@ -9,88 +9,111 @@ use docket_proof::key::{Issuer, KeyFile};
 use docket_proof::statement::{Content, Draft, EntryId};
 use docket_proof::subject::Subject;
 
+use crate::content::Blob;
 use crate::http::Target;
-use crate::load::{self, Cycle, Each};
-use crate::registry::Seeded;
-use crate::row::{Row, RowArgs};
+use crate::load::{self, Cycle, Each, Measured};
+use crate::process::run_times;
+use crate::row::Figure;
+use crate::server::{INIT_FILE, Launch, Server};
+use crate::write::{hold_blobs, hold_image};
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct RegisterArgs {
-    /// The registry
-    #[arg(long, value_name = "http://HOST:PORT")]
-    url: String,
-    /// Private key of an issuer that is admitted there
-    #[arg(long, value_name = "FILE")]
+/// The ledger of a Docket that was started here, with an issuer that it admits.
+#[derive(Debug)]
+pub(crate) struct Ledger<'a> {
+    pub server: &'a Server,
+    launch: &'a Launch,
+    pub signer: Signer,
     key: PathBuf,
-    /// Statements
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    count: u32,
-    /// Connections, each with one statement at a time
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    clients: u16,
-    /// Place the statements beside the artifacts that `seed` pushed; without it they are about artifacts elsewhere
-    #[arg(long, value_name = "DIR")]
-    seeded: Option<PathBuf>,
-    /// Write the ids of the entries to a file, one a line
-    #[arg(long, value_name = "FILE")]
-    entries: Option<PathBuf>,
-    /// The server's process, for its CPU time
-    #[arg(long, value_name = "PID")]
-    server: Option<u32>,
-    #[command(flatten)]
-    row: RowArgs,
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct RefreshArgs {
-    /// The registry
-    #[arg(long, value_name = "http://HOST:PORT")]
-    url: String,
-    /// Ids of entries, one a line; asked for in turn
-    #[arg(long, value_name = "FILE")]
-    entries: PathBuf,
-    /// Connections, each with one request at a time
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    connections: u16,
-    /// How long
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
-    seconds: u64,
-    /// The server's process, for its CPU time
-    #[arg(long, value_name = "PID")]
-    server: Option<u32>,
-    #[command(flatten)]
-    row: RowArgs,
-}
-
-/// Signs statements, then registers each once.
-pub(crate) async fn register(args: &RegisterArgs) -> anyhow::Result<Row> {
-    let target = Target::parse(&args.url)?;
-    let signer = Signer::read(&args.key)?;
-    let (path, statements) = match &args.seeded {
-        None => ("/entries".to_owned(), signer.unplaced(args.count)?),
-        Some(folder) => {
-            let seeded = Seeded::read(folder)?;
-            (format!("/v2/{}/_scitt/ledger/entries", seeded.repository), signer.placed(args.count, &seeded)?)
+impl<'a> Ledger<'a> {
+    /// Admits the issuer, unless that was done before, and then registers that many statements.
+    pub(crate) async fn open(server: &'a Server, fill: usize) -> anyhow::Result<Self> {
+        let launch = server.launch.as_ref().context("only a Docket that was started here has a known ledger")?;
+        let key = launch.folder.join("issuer.key");
+        let is_new = !key.exists();
+        if is_new {
+            let (out, public) = (text(&key), text(&launch.folder.join(ISSUER_FILE)));
+            launch.run(&["keys", "generate", "--out", &out, "--issuer", "https://issuer.example"])?;
+            launch.run(&["issuer", "add", "bench", &public, "--data", &text(&launch.folder.join("data"))])?;
         }
-    };
-    if let Some(path) = &args.entries {
-        let ids: Vec<_> = statements.iter().map(|statement| EntryId::of(statement).to_string()).collect();
-        std::fs::write(path, ids.join("\n")).with_context(|| format!("cannot write {}", path.display()))?;
+        let ledger = Self { server, launch, signer: Signer::read(&key)?, key };
+        let mut left = if is_new { fill } else { 0 };
+        while left > 0 {
+            // Statements are signed before they are sent, so they come in parts that fit into memory.
+            let some = left.min(FILLED_AT_ONCE);
+            let failures = ledger.register(64, some).await?.failures();
+            ensure!(failures == 0, "{failures} statements were refused");
+            left -= some;
+        }
+        Ok(ledger)
     }
-    let requests = statements.iter().map(|statement| registration(&target, &path, statement)).collect();
-    let work = Each { requests, status: 201 };
-    Ok(load::run(&target, usize::from(args.clients), args.server, work).await?.row(&args.row))
+
+    /// Signs statements about artifacts elsewhere, then registers each once.
+    pub(crate) async fn register(&self, clients: usize, count: usize) -> anyhow::Result<Measured> {
+        let statements = self.signer.unplaced(count)?;
+        self.post("/entries", &statements, clients).await
+    }
+
+    /// Signs statements about artifacts that stand in the registry, in turn, then has each placed beside its artifact.
+    pub(crate) async fn place(&self, clients: usize, count: usize) -> anyhow::Result<Measured> {
+        let (mut artifacts, repository) = (Vec::with_capacity(ARTIFACTS), PLACED.parse()?);
+        for number in 0..ARTIFACTS {
+            let layers = [Blob::new("layer", 2048)];
+            let manifest = hold_image(self.server, PLACED, &format!("a{number}"), &layers).await?;
+            let document = Blob::new(&format!("document {number}"), 1024);
+            let subject = Subject::artifact(&repository, &Digest::of(Algorithm::Sha256, &manifest));
+            artifacts.push((subject, document.digest));
+            hold_blobs(self.server, PLACED, &[document]).await?;
+        }
+        let each = artifacts.into_iter().cycle().take(count);
+        // They differ by their signatures.
+        let statements = each.map(|(subject, document)| self.signer.sign(subject, document));
+        let statements = statements.collect::<anyhow::Result<Vec<_>>>()?;
+        self.post(&format!("/v2/{PLACED}/_scitt/ledger/entries"), &statements, clients).await
+    }
+
+    /// Asks for a fresh receipt of each of some entries in turn.
+    pub(crate) async fn refresh(&self, connections: usize, count: usize, time: Duration) -> anyhow::Result<Measured> {
+        let statements = self.signer.unplaced(count)?;
+        let failures = self.post("/entries", &statements, connections).await?.failures();
+        ensure!(failures == 0, "{failures} statements were refused");
+        let get = |statement: &Vec<u8>| {
+            self.server.target.request("GET", &format!("/entries/{}", EntryId::of(statement)), &[], b"")
+        };
+        let requests = statements.iter().map(get).collect();
+        let work = Cycle { requests, body_bytes: None, until: Instant::now() + time };
+        load::run(self.server, connections, work).await
+    }
+
+    /// What a consumer does with an archive (1 MiB, 1 claim) on a machine without network, as one process.
+    pub(crate) async fn verify_archive(&self) -> anyhow::Result<Figure> {
+        hold_image(self.server, PLACED, "archived", &[Blob::new("layer", 1 << 20)]).await?;
+        let folder = &self.launch.folder;
+        let path = |name: &str| text(&folder.join(name));
+        let (document, archive, trust) = (path("sbom.cdx.json"), path("image.tar"), path("trust.toml"));
+        let (archive, url) = (format!("oci-archive:{archive}"), self.server.target.url());
+        let image = format!("{}/{PLACED}:archived", url.trim_start_matches("http://"));
+        std::fs::write(&document, r#"{"bomFormat":"CycloneDX","specVersion":"1.6","version":1}"#)?;
+        let key = text(&self.key);
+        let claim = ["claim", "add", &image, "--evidence", &document, "--type", DOCUMENT_TYPE, "--key", &key];
+        self.launch.run(&claim)?;
+        self.launch.run(&["copy", "--claims", &format!("docker://{image}"), &archive])?;
+        let told: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join(INIT_FILE))?)?;
+        let fingerprint = told["fingerprint"].as_str().context("`docket init` told no fingerprint")?;
+        let pin = ["trust", "pin", &url, "--fingerprint", fingerprint, "--issuer", &path(ISSUER_FILE)];
+        std::fs::write(&trust, self.launch.run(&pin)?)?;
+        run_times(&self.launch.command(&["verify", &archive, "--trust", &trust]), &folder.join("verify-log"))
+    }
+
+    async fn post(&self, path: &str, statements: &[Vec<u8>], clients: usize) -> anyhow::Result<Measured> {
+        let requests = statements.iter().map(|statement| registration(&self.server.target, path, statement)).collect();
+        load::run(self.server, clients, Each { requests, status: 201 }).await
+    }
 }
 
-/// Asks for a fresh receipt of each entry in turn.
-pub(crate) async fn refresh(args: &RefreshArgs) -> anyhow::Result<Row> {
-    let target = Target::parse(&args.url)?;
-    let ids = std::fs::read_to_string(&args.entries);
-    let ids = ids.with_context(|| format!("cannot read {}", args.entries.display()))?;
-    let requests: Vec<_> = ids.lines().map(|id| target.request("GET", &format!("/entries/{id}"), &[], b"")).collect();
-    ensure!(!requests.is_empty(), "{} names no entries", args.entries.display());
-    let work = Cycle { requests, status: 200, until: Instant::now() + Duration::from_secs(args.seconds) };
-    Ok(load::run(&target, usize::from(args.connections), args.server, work).await?.row(&args.row))
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// The bytes of a request that registers a statement.
@@ -107,7 +130,7 @@ pub(crate) struct Signer {
 
 impl Signer {
     /// Reads a private key file.
-    pub(crate) fn read(path: &PathBuf) -> anyhow::Result<Self> {
+    fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let file = KeyFile::parse(&text).with_context(|| format!("{} is no private key", path.display()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
@@ -121,7 +144,7 @@ impl Signer {
 
     /// Statements about that many different artifacts, each with a document of its own. Nothing repeats, which is
     /// the hard case for indexes.
-    pub(crate) fn unplaced(&self, count: u32) -> anyhow::Result<Vec<Vec<u8>>> {
+    pub(crate) fn unplaced(&self, count: usize) -> anyhow::Result<Vec<Vec<u8>>> {
         let repository = "bench/elsewhere".parse()?;
         let digest = |what: &str, number| Digest::of(Algorithm::Sha256, format!("{what} {number}").as_bytes());
         let sign = |number| {
@@ -129,15 +152,6 @@ impl Signer {
             self.sign(subject, digest("document", number))
         };
         (0..count).map(sign).collect()
-    }
-
-    /// Statements about artifacts that stand in the registry, in turn. Each differs by its signature.
-    fn placed(&self, count: u32, seeded: &Seeded) -> anyhow::Result<Vec<Vec<u8>>> {
-        let artifacts = seeded.artifacts.iter().cycle().take(count as usize);
-        let sign = |artifact: &crate::registry::Artifact| {
-            self.sign(Subject::artifact(&seeded.repository, &artifact.digest), artifact.document)
-        };
-        artifacts.map(sign).collect()
     }
 
     fn sign(&self, subject: Subject, document: Digest) -> anyhow::Result<Vec<u8>> {
@@ -148,4 +162,9 @@ impl Signer {
     }
 }
 
+const PLACED: &str = "bench/placed";
+/// Artifacts that claims are spread over.
+const ARTIFACTS: usize = 64;
+const FILLED_AT_ONCE: usize = 50_000;
+const ISSUER_FILE: &str = "issuer.pub";
 const DOCUMENT_TYPE: &str = "application/vnd.cyclonedx+json";

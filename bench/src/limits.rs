@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -10,60 +10,51 @@ use docket_proof::crypto::sha256;
 use docket_proof::key::SigningKey;
 
 use crate::load::microseconds;
-use crate::row::Row;
+use crate::row::Figure;
 use crate::usage;
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Folder on the disk that the registry writes to
-    #[arg(long, value_name = "DIR")]
-    folder: PathBuf,
-    /// Time for each limit, in seconds
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=60))]
-    seconds: u64,
+/// Signature checks per second.
+pub(crate) fn signature_checks() -> anyhow::Result<Figure> {
+    Ok(signature_check_rate()?.figure(1.0, "/s"))
 }
 
-/// Measures each limit.
-pub(crate) fn run(args: &Args) -> anyhow::Result<Vec<Row>> {
-    let time = Duration::from_secs(args.seconds);
-    Ok(vec![signature_checks(time)?, hashing(time)?, syncs(&args.folder, time)?])
+/// Time of one signature check.
+pub(crate) fn signature_check_us() -> anyhow::Result<f64> {
+    Ok(signature_check_rate()?.each_us())
 }
 
-fn signature_checks(time: Duration) -> anyhow::Result<Row> {
+fn signature_check_rate() -> anyhow::Result<Rate> {
     let key = SigningKey::generate();
     let message = [7; MESSAGE_BYTES];
     let signature = key.sign(&message);
-    let rate = rate(time, || std::hint::black_box(key.public().verify(&message, &signature)))?;
-    Ok(rate.row("p256", "P-256 signature checks, one core", 1.0, "/s"))
+    rate(|| std::hint::black_box(key.public().verify(&message, &signature)))
 }
 
-fn hashing(time: Duration) -> anyhow::Result<Row> {
+/// Bytes hashed per second.
+pub(crate) fn hashing() -> anyhow::Result<Figure> {
     let block = vec![7; HASHED_BYTES];
-    let rate = rate(time, || std::hint::black_box(sha256(&block)))?;
-    Ok(rate.row("sha256", "SHA-256 of 1 MiB, one core", HASHED_BYTES as f64 / 1e9, "GB/s"))
+    let rate = rate(|| std::hint::black_box(sha256(&block)))?;
+    Ok(rate.figure(HASHED_BYTES as f64 / 1e6, "MB/s"))
 }
 
-/// Appends a page and syncs it, as a database does with its log.
-fn syncs(folder: &Path, time: Duration) -> anyhow::Result<Row> {
-    let path = folder.join("docket-bench-sync");
+/// Pages appended and synced per second, as a database does with its log.
+pub(crate) fn syncs(folder: &Path) -> anyhow::Result<Figure> {
+    let path = folder.join("sync");
     let file = OpenOptions::new().create_new(true).append(true).open(&path);
     let mut file = file.with_context(|| format!("cannot create {}", path.display()))?;
-    let measured = append(&mut file, time);
+    let measured = append(&mut file);
     std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     let mut times = measured.with_context(|| format!("cannot write {}", path.display()))?;
     times.sort_unstable();
     let quantile = |share: usize| times.get(times.len() * share / 100).copied().map(microseconds);
     let total: Duration = times.iter().sum();
-    Ok(Row {
-        p50_us: quantile(50),
-        p99_us: quantile(99),
-        ..Row::new("sync", "append 4 KiB + fdatasync", times.len() as f64 / total.as_secs_f64(), "/s")
-    })
+    let rate = Figure::new(times.len() as f64 / total.as_secs_f64(), "/s");
+    Ok(Figure { p50_us: quantile(50), p99_us: quantile(99), ..rate })
 }
 
-fn append(file: &mut File, time: Duration) -> std::io::Result<Vec<Duration>> {
+fn append(file: &mut File) -> std::io::Result<Vec<Duration>> {
     let (page, started, mut times) = ([7; PAGE_BYTES], Instant::now(), Vec::new());
-    while started.elapsed() < time && times.len() < SYNCS_MAX {
+    while started.elapsed() < TIME && times.len() < SYNCS_MAX {
         let began = Instant::now();
         file.write_all(&page)?;
         file.sync_data()?;
@@ -87,29 +78,30 @@ impl Rate {
     }
 
     /// The figure with the CPU time of one; where that is less than its share of the time, somebody else had the core.
-    fn row(self, id: &str, title: &str, worth: f64, unit: &str) -> Row {
+    fn figure(self, worth: f64, unit: &'static str) -> Figure {
         let rate = self.count / self.elapsed.as_secs_f64();
-        Row { client_us: Some(microseconds(self.cpu) / self.count), ..Row::new(id, title, rate * worth, unit) }
+        Figure { client_cpu: Some(microseconds(self.cpu) / self.count), ..Figure::new(rate * worth, unit) }
     }
 }
 
-/// Does `work` over and over, for a time.
-pub(crate) fn rate<T>(time: Duration, mut work: impl FnMut() -> T) -> anyhow::Result<Rate> {
+/// Does `work` over and over for that time.
+pub(crate) fn rate<T>(mut work: impl FnMut() -> T) -> anyhow::Result<Rate> {
     // Caches and clock speed settle first.
     let warm = Instant::now();
-    while warm.elapsed() < time / 10 {
+    while warm.elapsed() < TIME / 10 {
         work();
     }
-    let used = || usage::cpu(std::process::id());
-    let (before, started, mut count) = (used()?, Instant::now(), 0_u32);
-    while started.elapsed() < time {
+    let (before, started, mut count) = (usage::own_cpu()?, Instant::now(), 0_u32);
+    while started.elapsed() < TIME {
         work();
         count += 1;
     }
     let elapsed = started.elapsed();
-    Ok(Rate { count: f64::from(count), elapsed, cpu: used()?.saturating_sub(before) })
+    Ok(Rate { count: f64::from(count), elapsed, cpu: usage::own_cpu()?.saturating_sub(before) })
 }
 
+/// What each limit takes.
+const TIME: Duration = Duration::from_secs(1);
 /// About what a statement signs.
 const MESSAGE_BYTES: usize = 300;
 const HASHED_BYTES: usize = 1024 * 1024;

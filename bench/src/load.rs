@@ -11,9 +11,10 @@ use anyhow::Context as _;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::http::{Connection, Target};
-use crate::row::{Row, RowArgs};
-use crate::usage;
+use crate::http::{Answer, Connection};
+use crate::row::{CpuUnit, Figure};
+use crate::server::Server;
+use crate::usage::{Used, Watch};
 
 /// What connections do.
 pub(crate) trait Work: Send + Sync + 'static {
@@ -24,8 +25,8 @@ pub(crate) trait Work: Send + Sync + 'static {
 /// How an operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It was answered as it should be.
-    Done,
+    /// It was answered as it should be, and moved so many bytes of content.
+    Done(u64),
     /// It was answered otherwise.
     Failed,
     /// There was nothing left to do.
@@ -33,12 +34,12 @@ pub(crate) enum Step {
 }
 
 /// The same requests again and again, until a time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cycle {
     /// At least one.
     pub requests: Vec<Vec<u8>>,
-    /// What each must be answered with.
-    pub status: u16,
+    /// Length of the body that each must be answered with, beside 200; `None` where they differ.
+    pub body_bytes: Option<u64>,
     /// When no more is started.
     pub until: Instant,
 }
@@ -57,68 +58,71 @@ pub(crate) struct Measured {
     /// Time of each operation, sorted.
     times: Vec<Duration>,
     failures: usize,
-    elapsed: Duration,
-    server_cpu: Option<Duration>,
-    client_cpu: Duration,
+    bytes: u64,
+    used: Used,
 }
 
-/// Keeps `connections` busy; `server` is the process whose CPU time counts. Every connection stands before the clock
-/// starts.
-pub(crate) async fn run<W: Work>(
-    target: &Target,
-    connections: usize,
-    server: Option<u32>,
-    work: W,
-) -> anyhow::Result<Measured> {
+/// What a figure says of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Operations per second, with CPU time per operation.
+    Operations,
+    /// Bytes per second, with CPU time per GiB.
+    Bytes,
+    /// The time that 99 of 100 operations stay below; without CPU time, which others beside them may have taken.
+    P99,
+}
+
+/// Keeps `connections` busy. Every connection stands before the clock starts.
+pub(crate) async fn run<W: Work>(server: &Server, connections: usize, work: W) -> anyhow::Result<Measured> {
     let (work, numbers) = (Arc::new(work), Arc::new(AtomicUsize::new(0)));
     let ready = Arc::new(Barrier::new(connections + 1));
     let mut tasks = JoinSet::new();
     for _ in 0..connections {
-        let mut connection = target.connect().await?;
+        let mut connection = server.target.connect().await?;
         let (work, numbers, ready) = (Arc::clone(&work), Arc::clone(&numbers), Arc::clone(&ready));
         tasks.spawn(async move {
             ready.wait().await;
             busy(&mut connection, work.as_ref(), &numbers).await
         });
     }
-    let used = || anyhow::Ok((server.map(usage::cpu).transpose()?, usage::cpu(std::process::id())?));
-    let (server_before, client_before) = used()?;
+    let watch = Watch::start(server.process)?;
     ready.wait().await;
-    let started = Instant::now();
-    let (mut times, mut failures) = (Vec::new(), 0);
+    let (mut times, mut failures, mut bytes) = (Vec::new(), 0, 0);
     let everything = async {
         while let Some(ended) = tasks.join_next().await {
-            let (more, failed) = ended??;
-            times.extend(more);
-            failures += failed;
+            let done = ended??;
+            times.extend(done.times);
+            failures += done.failures;
+            bytes += done.bytes;
         }
         anyhow::Ok(())
     };
     tokio::time::timeout(RUN_TIME_MAX, everything).await.context("the measurement did not end in time")??;
-    let elapsed = started.elapsed();
-    let (server_after, client_after) = used()?;
+    let used = watch.stop()?;
     times.sort_unstable();
-    Ok(Measured {
-        times,
-        failures,
-        elapsed,
-        server_cpu: server_after.zip(server_before).map(|(after, before)| after.saturating_sub(before)),
-        client_cpu: client_after.saturating_sub(client_before),
-    })
+    Ok(Measured { times, failures, bytes, used })
 }
 
-async fn busy<W: Work>(
-    connection: &mut Connection,
-    work: &W,
-    numbers: &AtomicUsize,
-) -> anyhow::Result<(Vec<Duration>, usize)> {
-    let (mut times, mut failures) = (Vec::new(), 0);
+/// What one connection did.
+#[derive(Debug, Default)]
+struct Done {
+    times: Vec<Duration>,
+    failures: usize,
+    bytes: u64,
+}
+
+async fn busy<W: Work>(connection: &mut Connection, work: &W, numbers: &AtomicUsize) -> anyhow::Result<Done> {
+    let mut done = Done::default();
     loop {
         let began = Instant::now();
         match work.step(connection, numbers.fetch_add(1, Ordering::Relaxed)).await? {
-            Step::Done => times.push(began.elapsed()),
-            Step::Failed => failures += 1,
-            Step::Over => return Ok((times, failures)),
+            Step::Done(bytes) => {
+                done.times.push(began.elapsed());
+                done.bytes += bytes;
+            }
+            Step::Failed => done.failures += 1,
+            Step::Over => return Ok(done),
         }
     }
 }
@@ -128,43 +132,56 @@ impl Work for Cycle {
         if Instant::now() >= self.until {
             return Ok(Step::Over);
         }
-        let request = &self.requests[number % self.requests.len()];
-        Ok(Step::of(connection.exchange(&[request]).await?.status == self.status))
+        let answer = connection.exchange(&self.requests[number % self.requests.len()]).await?;
+        let whole = self.body_bytes.is_none_or(|bytes| bytes == answer.body_bytes);
+        Ok(if whole { Step::of(&answer, 200) } else { Step::Failed })
     }
 }
 
 impl Work for Each {
     async fn step(&self, connection: &mut Connection, number: usize) -> anyhow::Result<Step> {
         let Some(request) = self.requests.get(number) else { return Ok(Step::Over) };
-        Ok(Step::of(connection.exchange(&[request]).await?.status == self.status))
+        Ok(Step::of(&connection.exchange(request).await?, self.status))
     }
 }
 
 impl Step {
-    /// How an operation ended that was done.
-    pub(crate) fn of(good: bool) -> Self {
-        if good { Self::Done } else { Self::Failed }
+    /// How a request ended that is answered with this status where all is well.
+    pub(crate) fn of(answer: &Answer, status: u16) -> Self {
+        if answer.status == status { Self::Done(answer.body_bytes) } else { Self::Failed }
     }
 }
 
 impl Measured {
-    /// A row of operations per second.
-    pub(crate) fn row(&self, args: &RowArgs) -> Row {
-        self.scaled(args, 1.0, "/s")
-    }
-
-    /// A row of another unit, of which each operation is worth `each`.
-    pub(crate) fn scaled(&self, args: &RowArgs, each: f64, unit: &str) -> Row {
-        let count = self.times.len() as f64;
-        let share = |cpu: Duration| (count > 0.0).then(|| microseconds(cpu) / count);
-        Row {
+    /// What the table says of it.
+    pub(crate) fn figure(&self, unit: Unit) -> Figure {
+        let (count, seconds, gib) = (self.times.len() as f64, self.used.elapsed.as_secs_f64(), self.bytes as f64 / GIB);
+        let cpu = |cpu: Duration| match unit {
+            Unit::Operations => (count > 0.0).then(|| microseconds(cpu) / count),
+            Unit::Bytes => (gib > 0.0).then(|| cpu.as_secs_f64() / gib),
+            Unit::P99 => None,
+        };
+        let figure = match unit {
+            Unit::Operations => Figure::new(count / seconds, "/s"),
+            Unit::Bytes => Figure::new(self.bytes as f64 / 1e6 / seconds, "MB/s"),
+            Unit::P99 => Figure::new(self.quantile(0.99).unwrap_or(f64::NAN) / 1000.0, "ms"),
+        };
+        Figure {
             p50_us: self.quantile(0.5),
             p99_us: self.quantile(0.99),
-            server_us: self.server_cpu.and_then(share),
-            client_us: share(self.client_cpu),
+            server_cpu: self.used.server_cpu.and_then(cpu),
+            client_cpu: cpu(self.used.client_cpu),
+            cpu_unit: if unit == Unit::Bytes { CpuUnit::Gib } else { CpuUnit::Operation },
+            client_share: Some(self.used.client_cpu.as_secs_f64() / seconds),
+            memory_mib: self.used.server_peak_bytes.map(mebibytes),
             failures: self.failures,
-            ..args.figure(count * each / self.elapsed.as_secs_f64(), unit)
+            ..figure
         }
+    }
+
+    /// Operations that were not answered as they should be.
+    pub(crate) fn failures(&self) -> usize {
+        self.failures
     }
 
     fn quantile(&self, share: f64) -> Option<f64> {
@@ -179,8 +196,14 @@ pub(crate) fn microseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
+/// A size as the table has it.
+pub(crate) fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+const GIB: f64 = (1_u64 << 30) as f64;
 /// No measurement takes longer.
-const RUN_TIME_MAX: Duration = Duration::from_mins(5);
+const RUN_TIME_MAX: Duration = Duration::from_mins(2);
 
 #[cfg(test)]
 mod tests {
@@ -190,29 +213,37 @@ mod tests {
         Measured {
             times: times.into_iter().map(Duration::from_micros).collect(),
             failures: 0,
-            elapsed: Duration::from_secs(2),
-            server_cpu: Some(Duration::from_millis(1)),
-            client_cpu: Duration::ZERO,
+            bytes: 1 << 30,
+            used: Used {
+                elapsed: Duration::from_secs(2),
+                server_cpu: Some(Duration::from_millis(1)),
+                client_cpu: Duration::from_secs(1),
+                server_peak_bytes: Some(3 << 20),
+            },
         }
     }
 
-    fn args() -> RowArgs {
-        RowArgs { row: "id".to_owned(), title: "title".to_owned(), against: None, goal: None }
+    #[test]
+    fn a_figure_has_rate_quantiles_and_shares() {
+        let figure = measured(1..=100).figure(Unit::Operations);
+        assert!((figure.value - 50.0).abs() < 1e-9, "{figure:?}");
+        let rounded =
+            [figure.p50_us, figure.p99_us, figure.server_cpu, figure.memory_mib].map(|some| some.map(f64::round));
+        assert_eq!(rounded, [51.0, 100.0, 10.0, 3.0].map(Some));
+        assert_eq!(figure.client_share, Some(0.5));
     }
 
     #[test]
-    fn a_row_has_rate_quantiles_and_shares() {
-        let row = measured(1..=100).row(&args());
-        assert!((row.value - 50.0).abs() < 1e-9, "{row:?}");
-        assert_eq!(row.p50_us.map(f64::round), Some(51.0));
-        assert_eq!(row.p99_us.map(f64::round), Some(100.0));
-        assert_eq!(row.server_us.map(f64::round), Some(10.0));
+    fn bytes_are_counted_with_the_cpu_time_of_a_gigabyte() {
+        let figure = measured(1..=100).figure(Unit::Bytes);
+        assert!((figure.value - 536.870_912).abs() < 1e-6, "{figure:?}");
+        assert_eq!((figure.server_cpu, figure.client_cpu), (Some(0.001), Some(1.0)));
     }
 
     #[test]
-    fn nothing_done_is_a_row_without_times() {
-        let row = measured([]).row(&args());
-        assert_eq!((row.p50_us, row.server_us), (None, None));
-        assert!(row.value.abs() < 1e-9, "{row:?}");
+    fn nothing_done_is_a_figure_without_times() {
+        let figure = measured([]).figure(Unit::Operations);
+        assert_eq!((figure.p50_us, figure.server_cpu), (None, None));
+        assert!(figure.value.abs() < 1e-9, "{figure:?}");
     }
 }

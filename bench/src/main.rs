@@ -1,34 +1,58 @@
-//! Measures a registry, its ledger and the machine below them: one measurement a call, one JSON line a row.
+//! Measures registries, Docket's ledger and the machine below them, side by side, so that every figure stands beside its
+//! yardstick. `bench/run` builds and starts it.
 //!
-//! `bench/run` makes the calls, in one run, so that every figure stands beside its yardstick. The generator uses one
-//! thread and answers nothing else, so that on a small machine it takes as little as it can from what it measures.
+//! The generator uses one thread and a bare client, so that on a small machine it takes as little as it can from what it
+//! measures; the table says how much that was.
 
 #![expect(clippy::cast_precision_loss, reason = "counts, sizes and times here stay far below 2^52")]
 
-mod row;
+mod plan;
 
-mod usage;
+mod run;
 
-mod http;
+mod server;
 
-mod load;
+mod read;
 
-mod limits;
+mod write;
 
-mod registry;
+mod mixed;
+
+mod crowd;
+
+mod syncs;
 
 mod ledger;
 
 mod verify;
 
+mod limits;
+
+mod load;
+
+mod content;
+
+mod http;
+
+mod sink;
+
 mod process;
 
-use std::io::Write as _;
-use std::path::PathBuf;
+mod usage;
+
+mod row;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
-/// Measures a registry, its ledger and the machine below them. `bench/run` makes the calls.
+/// Measures Docket beside what the machine gives, nginx with the same bytes, distribution, a bare server that hashes,
+/// writes and syncs, and any other registry.
+///
+/// Prints a Markdown table on stdout: the median of the runs and their range, times of one operation, CPU time of server
+/// and generator (an operation's, or a GiB's), the most memory that the server held, the ratios of figure and server CPU
+/// to the row's yardstick, and the goal where there is one. Progress goes to stderr. Everything listens on loopback, and
+/// nothing is left behind. Where nginx, docker-registry (Debian's package of distribution) or strace is not installed,
+/// its rows are left out.
 #[derive(Debug, Parser)]
 #[command(name = "docket-bench", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
@@ -38,56 +62,28 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// What the machine gives: signature checks, syncs, hashing
-    Limits(limits::Args),
-    /// Push what the other measurements read, and write the same bytes into a folder for a static file server
-    Seed(registry::SeedArgs),
-    /// Requests for one path, as many as fit into a time
-    Get(registry::GetArgs),
-    /// Push blobs, each with two requests, each with content of its own
-    Push(registry::PushArgs),
-    /// Register statements that were signed beforehand
-    Register(ledger::RegisterArgs),
-    /// Ask for fresh receipts of entries
-    Refresh(ledger::RefreshArgs),
-    /// Check one transparent statement again and again, in this process
-    Verify(verify::Args),
-    /// Time from starting a server to its first answer
-    Start(process::StartArgs),
-    /// Time that a command takes, from start to end
-    Run(process::RunArgs),
-    /// Memory that a process holds
-    Memory(process::MemoryArgs),
-    /// Print an address on this machine whose port is free
-    Address,
-    /// Put the rows of several runs into one table: medians, ranges, ratios
-    Table {
-        /// Rows as the other commands print them, one file a run
-        #[arg(required = true, value_name = "FILE")]
-        runs: Vec<PathBuf>,
-    },
+    /// Measure
+    Run(run::Options),
+    /// Serve as the yardstick of pushes
+    Sink(sink::Args),
 }
 
 fn main() -> anyhow::Result<()> {
-    // One thread: see above.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let rows = match Cli::parse().command {
-        Command::Limits(args) => limits::run(&args)?,
-        Command::Seed(args) => runtime.block_on(registry::seed(&args)).map(|()| Vec::new())?,
-        Command::Get(args) => vec![runtime.block_on(registry::get(&args))?],
-        Command::Push(args) => vec![runtime.block_on(registry::push(&args))?],
-        Command::Register(args) => vec![runtime.block_on(ledger::register(&args))?],
-        Command::Refresh(args) => vec![runtime.block_on(ledger::refresh(&args))?],
-        Command::Verify(args) => runtime.block_on(verify::run(&args))?,
-        Command::Start(args) => vec![process::start(&args)?],
-        Command::Run(args) => vec![process::run(&args)?],
-        Command::Memory(args) => vec![process::memory(&args)?],
-        Command::Address => return say(&format!("{}\n", process::free_address()?)),
-        Command::Table { runs } => return say(&row::table(&runs)?),
-    };
-    rows.iter().try_for_each(|row| say(&format!("{}\n", serde_json::to_string(row)?)))
-}
-
-fn say(text: &str) -> anyhow::Result<()> {
-    Ok(std::io::stdout().write_all(text.as_bytes())?)
+    match Cli::parse().command {
+        Command::Run(options) => {
+            // One thread: see above.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let (mut interrupt, mut terminate) =
+                    (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+                // Whoever is dropped here ends its servers and removes its folders.
+                tokio::select! {
+                    done = run::run(&options) => done,
+                    _ = interrupt.recv() => anyhow::bail!("interrupted"),
+                    _ = terminate.recv() => anyhow::bail!("terminated"),
+                }
+            })
+        }
+        Command::Sink(args) => sink::serve(&args),
+    }
 }
