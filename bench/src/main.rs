@@ -45,14 +45,7 @@ mod row;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Measures Docket beside what the machine gives, nginx with the same bytes, distribution, a bare server that hashes,
-/// writes and syncs, and any other registry.
-///
-/// Prints a Markdown table on stdout: the median of the runs and their range, times of one operation, CPU time of server
-/// and generator (an operation's, or a GiB's), the most memory that the server held, the ratios of figure and server CPU
-/// to the row's yardstick, and the goal where there is one. Progress goes to stderr. Everything listens on loopback, and
-/// nothing is left behind. Where nginx, docker-registry (Debian's package of distribution) or strace is not installed,
-/// its rows are left out.
+/// Measures registries side by side.
 #[derive(Debug, Parser)]
 #[command(name = "docket-bench", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
@@ -62,7 +55,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measure
+    /// Measures Docket beside what the machine gives, nginx with the same bytes, distribution, a bare server that hashes,
+    /// writes and syncs, and any other registry.
+    ///
+    /// Prints a Markdown table on stdout: the median of the runs and their range, times of one operation, CPU time of server
+    /// and generator (an operation's, or a GiB's), the most memory that the server held, the ratios of figure and server CPU
+    /// to the row's yardstick, and the goal where there is one. Progress goes to stderr. Everything listens on loopback, and
+    /// nothing is left behind. Where nginx, docker-registry (Debian's package of distribution) or strace is not installed,
+    /// its rows are left out.
     Run(run::Options),
     /// Serve as the yardstick of pushes
     Sink(sink::Args),
