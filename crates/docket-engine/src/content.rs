@@ -4,7 +4,7 @@ use std::fs::File;
 
 use bytes::Bytes;
 use docket_oci::digest::Digest;
-use docket_store::BlobBody;
+use docket_store::{BlobBody, BlobSource};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
@@ -35,7 +35,9 @@ impl Instance {
         let row = self.store.blob(repository, digest).await?.ok_or(EngineError::BlobUnknown(*digest))?;
         let content = match row.body {
             BlobBody::Inline(bytes) => BlobContent::Bytes(bytes),
-            BlobBody::File => BlobContent::File(self.store.blobs().open(digest)?),
+            BlobBody::File => match self.store.blobs().open(digest)? {
+                BlobSource::File(file) => BlobContent::File(file),
+            },
             BlobBody::StatementOf(index) => BlobContent::Bytes(self.ledger.first_statement(index).await?.into()),
             BlobBody::ReceiptOf(index) => BlobContent::Bytes(self.ledger.first_receipt_at(index).await?.into()),
         };

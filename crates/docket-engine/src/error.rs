@@ -60,6 +60,9 @@ pub enum EngineError {
     /// Caller: too many uploads are open.
     #[error("too many uploads are open; finish or cancel some, or wait for idle ones to expire")]
     TooManyUploads,
+    /// Caller: too many uploads of this account are open.
+    #[error("you have too many uploads open; finish or cancel some, or wait for idle ones to expire")]
+    TooManyUploadsOfAccount,
     /// Caller: content above the limit.
     #[error("the blob is larger than {limit} bytes, the most that is taken here")]
     BlobTooLarge {

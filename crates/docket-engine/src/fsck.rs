@@ -92,11 +92,7 @@ impl Instance {
             BlobBody::Inline(bytes) => bytes.clone(),
             BlobBody::StatementOf(index) => self.ledger.first_statement(*index).await?.into(),
             BlobBody::ReceiptOf(index) => self.ledger.first_receipt_at(*index).await?.into(),
-            BlobBody::File => {
-                let (blobs, digest) = (self.store.blobs().clone(), blob.digest);
-                let hashed = tokio::task::spawn_blocking(move || blobs.verify(&digest)).await;
-                return Ok(hashed.map_err(|_| EngineError::Stopped)??);
-            }
+            BlobBody::File => return Ok(self.store.blobs().verify(&blob.digest).await?),
         };
         Ok((Digest::of(algorithm, &bytes), bytes.len() as u64))
     }

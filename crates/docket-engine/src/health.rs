@@ -48,7 +48,7 @@ impl Instance {
         Stats {
             store,
             disk,
-            uploads_open: self.uploads.open_now(),
+            uploads_open: self.uploads.sessions.open_now(),
             registrations_waiting: self.ledger.waiting(),
             ledger_entries: head.size,
             head_age_s: u64::try_from(self.clock.now() - head.signed_at).unwrap_or(0),

@@ -27,6 +27,8 @@ pub struct Options {
     pub crash_at: Option<CrashPoint>,
     /// What the operator chose.
     pub conduct: Conduct,
+    /// Seconds without a request after which an upload session ends.
+    pub upload_idle_seconds_max: u64,
 }
 
 /// What `create` made.
@@ -100,15 +102,16 @@ impl Instance {
             service,
         };
         let ledger = Ledger::open(Arc::clone(&store), identity, &options).await?;
-        let (uploads, access) = (Uploads::default(), Access::default());
+        let (blobs, clock) = (store.blobs().clone(), options.clock.clone());
+        let uploads = Uploads::open(blobs, clock, options.upload_idle_seconds_max).await?;
         let Options { clock, conduct, .. } = options;
-        Ok(Self { store, ledger, uploads, access, clock, conduct })
+        Ok(Self { store, ledger, uploads, access: Access::default(), clock, conduct })
     }
 
     /// Finishes what is queued and closes every file.
     pub async fn close(self) {
         self.ledger.close().await;
-        drop(self.uploads);
+        self.uploads.close().await;
         close_store(self.store).await;
     }
 

@@ -8,9 +8,10 @@
 //! ├── admin.sock            the running server's admin socket (file permission is the authority)
 //! ├── keys/receipt.key      signs tree heads, and so receipts
 //! ├── keys/statement.key    signs the service's own statements (genesis, issuers)
-//! ├── blobs/<alg>/<2>/<hex> content above 64 KiB; smaller content is a row
+//! ├── blobs/<alg>/<hex>     content above 64 KiB; smaller content is a row
 //! ├── tiles/tile/<l>/<n>    full tiles of the tree (C2SP tlog-tiles names); rebuildable from rows
-//! └── staging/<uuid>        uploads in progress and files not yet renamed; emptied at start
+//! └── staging/<uuid>        uploads in progress and files not yet renamed; beside each upload session
+//!     staging/<uuid>.session    a note on whose it is, so that a restart does not end it; the rest goes at start
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -79,10 +80,10 @@ impl DataFolder {
         self.root.join("blobs")
     }
 
-    /// The file of one blob.
+    /// The file of one blob. One folder for all: pushes that end together share the sync of their names, and file systems
+    /// have found names among millions fast for decades.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
-        let hex = digest.hex();
-        self.blobs().join(digest.algorithm().as_str()).join(&hex[..2]).join(hex)
+        self.blobs().join(digest.algorithm().as_str()).join(digest.hex())
     }
 
     /// Folder that full tiles are exported below.

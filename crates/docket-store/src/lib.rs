@@ -11,6 +11,7 @@ mod cache;
 mod catalog;
 mod change;
 mod decide;
+mod durable;
 mod error;
 mod guard;
 mod inventory;
@@ -21,7 +22,7 @@ mod stats;
 mod store;
 mod writer;
 
-pub use blobs::{BlobFiles, BlobReader, StagedBlob, Staging};
+pub use blobs::{BlobReader, BlobSource, Blobs, KeptBlob, LeftSession, Listing, SessionNote, StagedBlob, Staging};
 pub use catalog::ClaimFilter;
 pub use change::{
     Append, AppendOutcome, BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestPut, ManifestRow,

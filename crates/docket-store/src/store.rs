@@ -9,9 +9,10 @@ use docket_oci::name::{RepositoryName, Tag};
 use sqlx::sqlite::SqlitePool;
 
 use crate::StoreError;
-use crate::blobs::{BlobFiles, blocking, sync_folder, write_file};
+use crate::blobs::Blobs;
 use crate::cache::ManifestCache;
 use crate::change::{Append, AppendOutcome, Change, ManifestPut, NewBlob, NewPlacement, Outcome, PutOutcome};
+use crate::durable::{Folders, sync_folder};
 use crate::guard::HeadGuard;
 use crate::keys::DataFolder;
 use crate::sql::{column, create, fetch_optional, open_readers};
@@ -28,7 +29,8 @@ pub struct Store {
     pub(crate) cache: Arc<ManifestCache>,
     pub(crate) writer: Writer,
     tasks: WriterTasks,
-    blobs: BlobFiles,
+    folders: Arc<Folders>,
+    blobs: Blobs,
     /// Held for its lock.
     _lock: File,
 }
@@ -58,18 +60,13 @@ impl Store {
         Self::start(folder, lock).await
     }
 
-    /// Opens a store that `create` made, removing what interrupted uploads left.
+    /// Opens a store that `create` made. What interrupted uploads left stays until [`Blobs::left_sessions`] is asked.
     pub async fn open(folder: DataFolder) -> Result<Self, StoreError> {
         if !folder.database().exists() {
             return Err(StoreError::NotInitialised(folder.root().to_owned()));
         }
         let lock = lock(&folder)?;
         check_version(&folder).await?;
-        let staging = folder.staging();
-        if staging.exists() {
-            std::fs::remove_dir_all(&staging).map_err(StoreError::file("empty", &staging))?;
-        }
-        std::fs::create_dir(&staging).map_err(StoreError::file("create", &staging))?;
         Self::start(folder, lock).await
     }
 
@@ -78,8 +75,9 @@ impl Store {
         let cache = Arc::new(ManifestCache::new());
         let (writer, tasks) = Writer::start(&folder, Arc::clone(&cache)).await?;
         let readers = open_readers(&folder.database());
-        let blobs = BlobFiles::new(Arc::clone(&folder));
-        Ok(Self { folder, readers, cache, writer, tasks, blobs, _lock: lock })
+        let folders = Arc::new(Folders::new(folder.root()));
+        let blobs = Blobs::new(Arc::clone(&folder), Arc::clone(&folders));
+        Ok(Self { folder, readers, cache, writer, tasks, folders, blobs, _lock: lock })
     }
 
     /// Finishes what is queued and closes every file.
@@ -94,8 +92,8 @@ impl Store {
         &self.folder
     }
 
-    /// The blob files.
-    pub fn blobs(&self) -> &BlobFiles {
+    /// The blobs that are no rows.
+    pub fn blobs(&self) -> &Blobs {
         &self.blobs
     }
 
@@ -173,8 +171,8 @@ impl Store {
     /// Keeps a full tile under its C2SP name. A crash leaves the tile whole or absent; absent ones are made again.
     pub async fn write_tile(&self, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let (to, staging) = (self.folder.tiles().join(name), self.folder.staging());
-        let folders = Arc::clone(&self.blobs.folders);
-        blocking(move || write_file(&staging, &to, &folders, &bytes)).await
+        let folders = Arc::clone(&self.folders);
+        blocking(move || folders.write_file(&staging, &to, &bytes)).await
     }
 
     /// A full tile, if it was exported.
@@ -187,6 +185,13 @@ impl Store {
         })
         .await
     }
+}
+
+/// Does what blocks on the disk on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Stopped))
 }
 
 /// Compares the format version before anything is touched: data of another release may look different in every way.

@@ -1,11 +1,12 @@
 //! What every backend of the store promises, at the crate's border.
 
+use bytes::Bytes;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::keys::{DataFolder, INLINE_BYTES_MAX};
 use docket_store::{
-    Append, AppendOutcome, BatchRow, BlobBody, BlobReader, ClaimFilter, HeadRow, ManifestPut, NewEntry, NewManifest,
-    NewReferrer, PutOutcome, Store, StoreError,
+    Append, AppendOutcome, BatchRow, BlobBody, BlobReader, BlobSource, ClaimFilter, HeadRow, ManifestPut, NewEntry,
+    NewManifest, NewReferrer, PutOutcome, Store, StoreError,
 };
 use sqlx::Connection as _;
 
@@ -34,7 +35,7 @@ impl Fixture {
         let digest = Digest::of(Algorithm::Sha256, content);
         let mut staging = self.store.blobs().stage(Algorithm::Sha256);
         for chunk in content.chunks(100_000) {
-            staging.write(chunk).await.expect("written");
+            staging.write(Bytes::copy_from_slice(chunk)).await.expect("written");
         }
         let staged = staging.finish(&digest).await.expect("finished");
         self.store.put_blob(repo(repository), staged.blob, NOW).await.expect("stored");
@@ -104,7 +105,8 @@ fn append(expected: Option<(u64, [u8; 32])>, size: u64, entries: &[u8]) -> Appen
 }
 
 async fn read(store: &Store, digest: &Digest, size: u64) -> Vec<u8> {
-    let mut reader = BlobReader::new(store.blobs().open(digest).expect("open"), 0, size);
+    let BlobSource::File(file) = store.blobs().open(digest).expect("open");
+    let mut reader = BlobReader::new(file, 0, size);
     let mut content = Vec::new();
     while let Some(chunk) = reader.next().await {
         content.extend_from_slice(&chunk.expect("read"));
@@ -132,7 +134,7 @@ async fn content_with_another_digest_leaves_nothing() {
     let fixture = Fixture::new().await;
     for size in [3, INLINE_BYTES_MAX * 3] {
         let mut staging = fixture.store.blobs().stage(Algorithm::Sha256);
-        staging.write(&vec![1; size]).await.expect("written");
+        staging.write(vec![1; size].into()).await.expect("written");
         let refused = staging.finish(&Digest::sha256([9; 32])).await;
         assert!(matches!(refused, Err(StoreError::DigestMismatch { .. })));
     }

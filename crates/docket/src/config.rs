@@ -6,10 +6,12 @@ mod limits;
 mod ops;
 mod registry;
 mod tls;
+mod uploads;
 
 pub(crate) use limits::Limits;
 pub(crate) use ops::Ops;
 pub(crate) use registry::Registry;
+pub(crate) use uploads::Uploads;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -45,6 +47,8 @@ struct Written {
     ops: ops::Written,
     /// Choices of the registry.
     registry: Registry,
+    /// Blobs on their way in.
+    uploads: Uploads,
 }
 
 impl Default for Written {
@@ -61,6 +65,7 @@ impl Default for Written {
             limits: Limits::default(),
             ops: ops::Written::default(),
             registry: Registry::default(),
+            uploads: Uploads::default(),
         }
     }
 }
@@ -101,6 +106,8 @@ pub(crate) struct Config {
     pub ops: Ops,
     /// `[registry]`.
     pub registry: Registry,
+    /// `[uploads]`.
+    pub uploads: Uploads,
     /// Every key, sections as `section.key`, with its value: what a reload compares.
     pub values: BTreeMap<String, serde_json::Value>,
 }
@@ -161,6 +168,7 @@ impl Config {
             limits: written.limits,
             ops: written.ops.check()?,
             registry: written.registry,
+            uploads: written.uploads.check()?,
             values,
         })
     }
@@ -191,6 +199,7 @@ const TOP_LEVEL: &[&str] = &[
     "limits",
     "ops",
     "registry",
+    "uploads",
 ];
 
 /// Where tests of recovery make the process die (`DOCKET_CRASH_AT`). Builds without debug assertions have no such door.

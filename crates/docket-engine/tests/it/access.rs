@@ -33,7 +33,7 @@ async fn try_all(site: &Site, permit: &Permit) -> Vec<(&'static str, Right, bool
         ("repositories", Right::Pull, refused(&site.repositories(permit, "", 1).await)),
         ("claims", Right::Pull, refused(&site.claims(permit, &query).await)),
         ("receipt", Right::Pull, refused(&site.receipt(permit, &entry).await)),
-        ("start_upload", Right::Push, refused(&site.start_upload(permit, Algorithm::Sha256))),
+        ("start_upload", Right::Push, refused(&site.start_upload(permit, Algorithm::Sha256).await)),
         ("open_upload", Right::Push, refused(&site.open_upload(permit, "none"))),
         ("mount_blob_from_any", Right::Push, {
             let caller = Caller::new(Account::Operator);

@@ -184,7 +184,7 @@ async fn a_changed_listing_is_found() {
 async fn a_changed_file_is_found() {
     let file = |data: &Path| {
         let hex = Digest::of(Algorithm::Sha256, &vec![7; LARGE]).hex();
-        data.join("blobs/sha256").join(&hex[..2]).join(hex)
+        data.join("blobs/sha256").join(hex)
     };
     let said = complaint(async |data| {
         let mut bytes = fs::read(file(&data)).expect("the blob's file");

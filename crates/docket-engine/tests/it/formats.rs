@@ -165,7 +165,7 @@ async fn a_folder_is_laid_out_as_it_was() {
     let golden = golden_folder();
     assert_eq!(Rows::open(&closed.path()).await.schema().await, Rows::open(&golden.path()).await.schema().await);
     let hex = Digest::of(Algorithm::Sha256, &layer()).hex();
-    let blob: PathBuf = ["blobs", "sha256", &hex[..2], &hex].iter().collect();
+    let blob: PathBuf = ["blobs", "sha256", &hex].iter().collect();
     let names = ["docket.db", "guard", "keys/receipt.key", "keys/statement.key"].map(PathBuf::from);
     let ours: Vec<_> =
         files_below(&closed.path()).into_iter().filter(|name| name.as_os_str() != "docket.lock").collect();

@@ -141,6 +141,7 @@ async fn two_instances_never_share_a_folder() {
         clock: docket_engine::Clock::new(|| 0),
         crash_at: None,
         conduct: docket_engine::Conduct::default(),
+        upload_idle_seconds_max: 3600,
     };
     let second = docket_engine::Instance::open(&site.path(), options).await;
     assert!(matches!(second, Err(EngineError::Store(StoreError::Locked(_)))));

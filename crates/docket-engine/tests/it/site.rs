@@ -113,9 +113,9 @@ impl Site {
     /// Pushes a blob.
     pub(crate) async fn push_blob(&self, repository: &str, bytes: &[u8]) -> Digest {
         let (permit, digest) = (self.permit(Right::Push, repository), Digest::of(Algorithm::Sha256, bytes));
-        let id = self.start_upload(&permit, Algorithm::Sha256).expect("an upload");
+        let id = self.start_upload(&permit, Algorithm::Sha256).await.expect("an upload");
         let mut upload = self.open_upload(&permit, &id).expect("open");
-        upload.append(bytes).await.expect("appended");
+        upload.append(bytes::Bytes::copy_from_slice(bytes)).await.expect("appended");
         self.finish_upload(upload, &digest).await.expect("stored");
         digest
     }
@@ -280,7 +280,8 @@ impl Closed {
 
     /// Opens it, or says why not.
     pub(crate) async fn try_open(self) -> Result<Site, (EngineError, Self)> {
-        let options = Options { clock: self.clock(), crash_at: None, conduct: Conduct::default() };
+        let options =
+            Options { clock: self.clock(), crash_at: None, conduct: Conduct::default(), upload_idle_seconds_max: 3600 };
         match Instance::open(&self.path(), options).await {
             Ok(instance) => Ok(Site { instance, closed: self }),
             Err(failure) => Err((failure, self)),

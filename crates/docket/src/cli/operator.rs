@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use axum::body::Body;
-use docket_engine::{Account, Caller, Instance, Options, Permit, Right};
+use docket_engine::{Account, Caller, Instance, Permit, Right};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::cli::serve::clock;
-use crate::config::{Config, crash_point};
+use crate::cli::serve::options;
+use crate::config::Config;
 use crate::http::DATA_HEADER;
 
 /// Who does the operator's work.
@@ -31,8 +31,7 @@ impl Operator {
             let data = config.data.canonicalize().with_context(|| format!("there is no {}", config.data.display()))?;
             return Ok(Self::Server { stream, data });
         }
-        let options = Options { clock: clock(), crash_at: crash_point()?, conduct: config.registry.conduct() };
-        Ok(Self::Here(Box::new(Instance::open(&config.data, options).await?)))
+        Ok(Self::Here(Box::new(Instance::open(&config.data, options(&config)?).await?)))
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::output::{Exit, UsageError, say};
-use crate::config::{Ops, crash_point};
+use crate::config::{Config, Ops, crash_point};
 use crate::http::{Listener, Public, Stopping, Tls, Watched};
 use crate::reload::{Running, Sources};
 use crate::telemetry::Traffic;
@@ -51,8 +51,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     })?;
     let address = listener.local_addr()?;
     let watchers = bind_ops(&config.ops).await?;
-    let options = Options { clock: clock(), crash_at: crash_point()?, conduct: config.registry.conduct() };
-    let instance = Instance::open(&config.data, options).await?;
+    let instance = Instance::open(&config.data, options(&config)?).await?;
     let instance = Arc::new(instance);
     let admin = bind_admin(&config.admin_socket)?;
     let (stop, stopping) = watch::channel(Stopping::No);
@@ -132,6 +131,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         instance.close().await;
     }
     Ok(Exit::Allowed)
+}
+
+/// What a data folder is opened with.
+pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
+    Ok(Options {
+        clock: clock(),
+        crash_at: crash_point()?,
+        conduct: config.registry.conduct(),
+        upload_idle_seconds_max: config.uploads.idle_seconds(),
+    })
 }
 
 /// The real clock.

@@ -99,7 +99,10 @@ impl Failure {
             EngineError::Refused(_) => bad(Code::Denied).titled("Rejected"),
             EngineError::Place(_) => bad(Code::ManifestInvalid).titled("Wrong Place"),
             EngineError::IssuerExists(_) | EngineError::IssuerName(_) => bad(Code::Unsupported).titled("Rejected"),
-            EngineError::TooManyUploads | EngineError::PoolFull | EngineError::Store(StoreError::Busy) => {
+            EngineError::TooManyUploads
+            | EngineError::TooManyUploadsOfAccount
+            | EngineError::PoolFull
+            | EngineError::Store(StoreError::Busy) => {
                 refuse(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests).with(header::RETRY_AFTER, "1")
             }
             // The reason speaks of tree sizes, which are public, and says what to do.

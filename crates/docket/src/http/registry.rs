@@ -146,7 +146,7 @@ impl Registry<'_> {
                 let algorithm = digest_algorithm.or(digest.map(|digest| digest.algorithm()));
                 let algorithm = algorithm.unwrap_or(Algorithm::Sha256);
                 let Some(digest) = digest else {
-                    let id = instance.start_upload(&permit, algorithm).map_err(fail)?;
+                    let id = instance.start_upload(&permit, algorithm).await.map_err(fail)?;
                     return Ok(upload_answer(StatusCode::ACCEPTED, &repository, &id, 0));
                 };
                 let mut upload = instance.start_single_upload(&permit, algorithm).map_err(fail)?;
@@ -172,7 +172,7 @@ impl Registry<'_> {
             }
             Call::UploadCancel { repository, session } => {
                 let upload = self.open_upload(&permit, &repository, &session)?;
-                instance.cancel_upload(&upload);
+                instance.cancel_upload(upload).await.map_err(fail)?;
                 Ok(empty(StatusCode::NO_CONTENT))
             }
             Call::ScittRegister { repository } => {

@@ -41,7 +41,7 @@ pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyErro
 /// Streams a body into an upload.
 pub(crate) async fn receive(mut body: Body, upload: &mut OpenUpload) -> Result<(), BodyError> {
     while let Some(chunk) = next(&mut body).await? {
-        upload.append(&chunk).await.map_err(BodyError::Engine)?;
+        upload.append(chunk).await.map_err(BodyError::Engine)?;
     }
     Ok(())
 }

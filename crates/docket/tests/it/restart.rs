@@ -6,3 +6,4 @@ mod folders;
 mod random;
 mod rollback;
 mod stops;
+mod uploads;

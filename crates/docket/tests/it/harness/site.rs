@@ -46,6 +46,15 @@ impl Site {
         self.folder.path()
     }
 
+    /// Names of what is staged: uploads that have not ended.
+    pub(crate) fn staged(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.data().join("staging")).expect("the folder of uploads");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+        let mut names: Vec<_> = entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
     /// The data folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder().join("data")
