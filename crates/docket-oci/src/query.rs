@@ -34,9 +34,14 @@ impl Query {
         self.0.iter().filter(move |(key, _)| key == parameter).map(|(_, value)| value.as_str())
     }
 
+    /// All parameters, in the order they stood.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The names of all parameters, in the order they stood: for calls that refuse those they do not know.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.pairs().map(|(name, _)| name)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::name::{RepositoryName, Tag};
-use crate::query;
+use crate::query::{self, Query};
 
 /// The body of a tag listing (distribution-spec, "Listing Tags").
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,14 +45,13 @@ pub struct Extension {
     pub endpoints: Vec<String>,
 }
 
-/// The `Link` header to the page after `last` of at most `n` entries: relative, escaped, `</path?n=2&last=b>; rel="next"`.
-pub fn next_link(path: &str, n: u32, last: &str) -> String {
-    next_link_with(path, &[("n", &n.to_string()), ("last", last)])
-}
-
-/// The `Link` header to a next page with the parameters given, for listings that carry a filter along.
-pub fn next_link_with(path: &str, parameters: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> = parameters.iter().map(|(key, value)| format!("{key}={}", query::escape(value))).collect();
+/// The `Link` header to the next page of a listing: relative, escaped, `</path?n=2&last=b>; rel="next"`. It asks what was
+/// asked, with the parameters of `next` in the place of those of the same name.
+pub fn next_link(path: &str, asked: &Query, next: &[(&str, &str)]) -> String {
+    let kept = asked.pairs().filter(|(name, _)| next.iter().all(|(other, _)| name != other));
+    let pairs = kept.chain(next.iter().copied());
+    let pairs: Vec<_> =
+        pairs.map(|(name, value)| format!("{}={}", query::escape(name), query::escape(value))).collect();
     format!("<{path}?{}>; rel=\"next\"", pairs.join("&"))
 }
 
@@ -117,9 +116,11 @@ mod tests {
 
     #[test]
     fn a_next_link_is_relative_and_escaped_and_reads_back() {
-        let link = next_link("/v2/a/tags/list", 2, "b&c");
-        assert_eq!(link, r#"</v2/a/tags/list?n=2&last=b%26c>; rel="next""#);
-        assert_eq!(parse_next_link(&link), Some("/v2/a/tags/list?n=2&last=b%26c"));
+        let asked = Query::parse("last=a&x%26=y+z&n=5").expect("well formed");
+        let link = next_link("/v2/a/tags/list", &asked, &[("n", "2"), ("last", "b&c")]);
+        let target = "/v2/a/tags/list?x%26=y%2Bz&n=2&last=b%26c";
+        assert_eq!(link, format!("<{target}>; rel=\"next\""));
+        assert_eq!(parse_next_link(&link), Some(target));
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl Failure {
         let status = match error {
             CallError::UnknownPath | CallError::TagUnknown(_) | CallError::Session => StatusCode::NOT_FOUND,
             CallError::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            CallError::TooManyTags | CallError::QueryTooLong { .. } => StatusCode::URI_TOO_LONG,
             _ => StatusCode::BAD_REQUEST,
         };
         let failure = Self::new(status, error.code().as_str(), error.to_string());

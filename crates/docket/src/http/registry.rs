@@ -9,11 +9,10 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{MANIFEST_BYTES_MAX, index_bytes};
 use docket_oci::media;
 use docket_oci::name::{RepositoryName, Tag};
+use docket_oci::query::Query;
 use docket_oci::range::{UploadRange, upload_progress};
 use docket_oci::request::{Action, Call, CallError, PAGE_ENTRIES_MAX};
-use docket_oci::response::{
-    Catalog, Extension as ApiExtension, Extensions, TagList, next_link, next_link_with, warnings,
-};
+use docket_oci::response::{Catalog, Extension as ApiExtension, Extensions, TagList, next_link, warnings};
 
 use crate::http::context::Context;
 use crate::http::failure::{API_VERSION, API_VERSION_2, Failure};
@@ -23,8 +22,9 @@ use crate::http::transfer::{BodyError, ascii, blob_headers, etag, matches_etag, 
 /// Answers every call below `/v2`.
 pub(super) async fn serve(context: &Context, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let answer = match Call::parse(parts.method.as_str(), parts.uri.path(), parts.uri.query()) {
-        Ok(call) => Registry { context, headers: &parts.headers }.answer(call, body).await,
+    let (headers, query) = (&parts.headers, parts.uri.query());
+    let answer = match Call::parse(parts.method.as_str(), parts.uri.path(), query) {
+        Ok(call) => Registry { context, headers, query: query.unwrap_or_default() }.answer(call, body).await,
         Err(failure) => Err(Failure::of_call(&failure)),
     };
     let mut response = answer.unwrap_or_else(|failure| failure.at(parts.uri.path()));
@@ -41,6 +41,8 @@ pub(super) async fn nowhere(request: Request) -> Response<Body> {
 struct Registry<'a> {
     context: &'a Context,
     headers: &'a HeaderMap,
+    /// As it was sent; the call was read from it.
+    query: &'a str,
 }
 
 type Answer = Result<Response<Body>, Failure>;
@@ -63,8 +65,9 @@ impl Registry<'_> {
                 let limit = n.unwrap_or(PAGE_ENTRIES_MAX);
                 let last = last.unwrap_or_default();
                 let (repositories, more) = instance.repositories(&permit, &last, limit as usize).await.map_err(fail)?;
+                let next = repositories.last().filter(|_| more);
                 let next =
-                    repositories.last().filter(|_| more).map(|last| next_link("/v2/_catalog", limit, last.as_str()));
+                    next.map(|last| self.next("/v2/_catalog", &[("n", &limit.to_string()), ("last", last.as_str())]));
                 Ok(with_next(json(&Catalog { repositories }), next))
             }
             Call::Tags { repository, n, last } => {
@@ -72,7 +75,8 @@ impl Registry<'_> {
                 let last = last.unwrap_or_default();
                 let (tags, more) = instance.tags(&permit, &last, limit as usize).await.map_err(fail)?;
                 let path = format!("/v2/{repository}/tags/list");
-                let next = tags.last().filter(|_| more).map(|last| next_link(&path, limit, last.as_str()));
+                let next = tags.last().filter(|_| more);
+                let next = next.map(|last| self.next(&path, &[("n", &limit.to_string()), ("last", last.as_str())]));
                 Ok(with_next(json(&TagList { name: repository, tags }), next))
             }
             Call::Referrers { repository, digest, artifact_type, last } => {
@@ -83,12 +87,8 @@ impl Registry<'_> {
                 if filter.is_some() {
                     response.headers_mut().insert("oci-filters-applied", HeaderValue::from_static("artifactType"));
                 }
-                let next = page.next.map(|next| {
-                    let last = next.to_string();
-                    let mut parameters = vec![("last", last.as_str())];
-                    parameters.extend(filter.map(|filter| ("artifactType", filter)));
-                    next_link_with(&format!("/v2/{repository}/referrers/{digest}"), &parameters)
-                });
+                let path = format!("/v2/{repository}/referrers/{digest}");
+                let next = page.next.map(|last| self.next(&path, &[("last", &last.to_string())]));
                 Ok(with_next(response, next))
             }
             Call::Manifest { reference, head, .. } => {
@@ -184,6 +184,11 @@ impl Registry<'_> {
                 scrapi::receipt(self.context, &permit, &entry, &location).await
             }
         }
+    }
+
+    /// The link to the next page, which keeps the filters and whatever else was asked.
+    fn next(&self, path: &str, next: &[(&str, &str)]) -> String {
+        next_link(path, &Query::parse(self.query).unwrap_or_default(), next)
     }
 
     /// Tries to mount a blob. Whatever stands in the way, the client is to upload it instead: docker-style clients end

@@ -1,5 +1,7 @@
 //! The registry API, each endpoint of the distribution spec by its number: what it answers when all is well, and when not.
 
+mod answers;
+mod artifacts;
 mod deletes;
 mod listings;
 mod manifests;

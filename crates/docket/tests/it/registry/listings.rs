@@ -39,6 +39,8 @@ async fn end_8_tags_come_in_byte_order_and_in_pages() {
     assert_eq!(tags("last=absent").await.0, ["b", "v10", "v2"], "last need not exist");
     assert_eq!(tags("last=v2").await.0, [""; 0]);
     assert_eq!(tags("n=4294967295").await, (all.map(str::to_owned).to_vec(), None));
+    let next = tags("x=a%26b&last=1.0&n=2").await.1;
+    assert_eq!(next, Some(repository.path("tags/list?x=a%26b&n=2&last=_x")), "what else was asked stays");
     server.stop().await;
     site.fsck_clean();
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use docket_oci::manifest::Descriptor;
+use docket_oci::manifest::{Descriptor, MANIFEST_BYTES_MAX};
 use docket_oci::media;
 use docket_oci::name::Tag;
 
@@ -145,6 +145,50 @@ async fn end_12_what_a_fallback_tag_lists_is_listed_once_if_its_own_subject_says
     assert_eq!(repository.manifest(fallback.as_str()).await, index);
     repository.request("DELETE", &format!("manifests/{fallback}")).expect(202).await;
     assert_eq!(repository.referrers(&subject).await.len(), 2);
+    server.stop().await;
+    site.fsck_clean();
+}
+
+#[tokio::test]
+async fn end_12_a_referrer_has_referrers_of_its_own() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    let mut last = repository.push_image("v1", 1).await;
+    let mut chain = Vec::new();
+    for level in 0..5 {
+        let next = repository.attach(&last, "application/level", &[level]).await;
+        chain.push((sha256(&last), sha256(&next)));
+        last = next;
+    }
+    for (subject, referrer) in chain {
+        assert_eq!(repository.referrers(&subject).await.iter().map(|one| one.digest).collect::<Vec<_>>(), [referrer]);
+    }
+    assert!(repository.referrers(&sha256(&last)).await.is_empty());
+    server.stop().await;
+    site.fsck_clean();
+}
+
+#[tokio::test]
+async fn end_12_a_page_stays_below_what_clients_read() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    repository.push_blob("{}").await;
+    let subject = Descriptor::of(media::OCI_IMAGE_MANIFEST, b"the subject");
+    for number in 0..6 {
+        let note = format!("{number}{}", "x".repeat(1_000_000));
+        let manifest = artifact("application/large", &[Descriptor::empty()], Some(&subject), &[("note", &note)]);
+        repository.push_manifest(&sha256(&manifest).to_string(), manifest).await;
+    }
+    let (mut path, mut listed) = (Some(repository.path(&format!("referrers/{}", subject.digest))), 0);
+    while let Some(page) = path {
+        let answer = server.request("GET", &page).expect(200).await;
+        assert!(answer.body.len() < MANIFEST_BYTES_MAX, "{} bytes", answer.body.len());
+        listed += answer.json()["manifests"].as_array().expect("an array").len();
+        path = answer.next_page();
+    }
+    assert_eq!(listed, 6);
     server.stop().await;
     site.fsck_clean();
 }
