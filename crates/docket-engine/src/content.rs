@@ -4,7 +4,7 @@ use std::fs::File;
 
 use bytes::Bytes;
 use docket_oci::digest::Digest;
-use docket_store::{BlobBody, BlobSource};
+use docket_store::{BlobBody, BlobSource, StoreError};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
@@ -35,8 +35,13 @@ impl Instance {
         let row = self.store.blob(repository, digest).await?.ok_or(EngineError::BlobUnknown(*digest))?;
         let content = match row.body {
             BlobBody::Inline(bytes) => BlobContent::Bytes(bytes),
-            BlobBody::File => match self.store.blobs().open(digest)? {
-                BlobSource::File(file) => BlobContent::File(file),
+            BlobBody::File => match self.store.blobs().open(digest) {
+                Ok(BlobSource::File(file)) => BlobContent::File(file),
+                // It may have been collected since its row was read.
+                Err(_) if self.store.blob(repository, digest).await?.is_none() => {
+                    return Err(EngineError::BlobUnknown(*digest));
+                }
+                Err(failure) => return Err(failure.into()),
             },
             BlobBody::StatementOf(index) => BlobContent::Bytes(self.ledger.first_statement(index).await?.into()),
             BlobBody::ReceiptOf(index) => BlobContent::Bytes(self.ledger.first_receipt_at(index).await?.into()),
@@ -44,11 +49,21 @@ impl Instance {
         Ok(Blob { size: row.size, content })
     }
 
-    /// The size of a blob, without opening it.
+    /// The size of a blob, without opening it. Whoever is told that it is here may leave it out of a push, so it counts as
+    /// linked just now; once in a while is enough, and the collector's grace period is longer than that.
     pub async fn blob_size(&self, permit: &Permit, digest: &Digest) -> Result<u64, EngineError> {
         let repository = permit.repository(Right::Pull)?;
-        let row = self.store.blob(repository, digest).await?.ok_or(EngineError::BlobUnknown(*digest))?;
-        Ok(row.size)
+        let link = self.store.blob_link(repository, digest).await?.ok_or(EngineError::BlobUnknown(*digest))?;
+        let now = self.clock.now();
+        if link.linked_at > now.saturating_sub(SEEN_SECONDS) {
+            return Ok(link.size);
+        }
+        match self.store.see_blob(repository.clone(), *digest, now).await {
+            // A full disk takes no pushes; pulls ask this too, and they need nothing written.
+            Ok(true) | Err(StoreError::DiskFull(_)) => Ok(link.size),
+            Ok(false) => Err(EngineError::BlobUnknown(*digest)),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// Hides a blob from the repository.
@@ -60,3 +75,6 @@ impl Instance {
         Err(EngineError::BlobUnknown(*digest))
     }
 }
+
+/// How long an answer that a blob is here lasts before it is noted again: what a push may take is the grace period less this.
+const SEEN_SECONDS: i64 = 3600;

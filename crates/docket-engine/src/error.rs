@@ -90,6 +90,9 @@ pub enum EngineError {
     /// Operator: a name that is none.
     #[error("{0:?} is no issuer name; use 1 to 64 of a-z, 0-9, '-', '_' and '.'")]
     IssuerName(String),
+    /// Operator: a second collection while one is at work.
+    #[error("a garbage collection is at work already; wait until it has ended")]
+    Collecting,
     /// Operator: the data folder's settings or keys are unusable.
     #[error("{what} in the data folder is unusable: {why}")]
     Settings {

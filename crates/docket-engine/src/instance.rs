@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::conduct::Conduct;
 use crate::crash::CrashPoint;
 use crate::error::EngineError;
+use crate::gc::Collector;
 use crate::ledger::{Identity, Ledger};
 use crate::upload::Uploads;
 
@@ -48,6 +49,7 @@ pub struct Instance {
     pub(crate) store: Arc<Store>,
     pub(crate) ledger: Ledger,
     pub(crate) uploads: Uploads,
+    pub(crate) collector: Collector,
     pub(crate) access: Access,
     pub(crate) clock: Clock,
     pub(crate) conduct: Conduct,
@@ -105,7 +107,8 @@ impl Instance {
         let (blobs, clock) = (store.blobs().clone(), options.clock.clone());
         let uploads = Uploads::open(blobs, clock, options.upload_idle_seconds_max).await?;
         let Options { clock, conduct, .. } = options;
-        Ok(Self { store, ledger, uploads, access: Access::default(), clock, conduct })
+        let (collector, access) = (Collector::default(), Access::default());
+        Ok(Self { store, ledger, uploads, collector, access, clock, conduct })
     }
 
     /// Finishes what is queued and closes every file.

@@ -72,7 +72,7 @@ impl Instance {
     pub async fn finish_upload(&self, mut upload: OpenUpload, digest: &Digest) -> Result<(), EngineError> {
         let staging = upload.end()?;
         let staged = staging.finish(digest).await.map_err(digest_error)?;
-        Ok(self.store.put_blob(upload.repository.clone(), staged.blob, self.clock.now()).await?)
+        Ok(self.store.put_blob(upload.repository.clone(), staged, self.clock.now()).await?)
     }
 
     /// Gives an upload up; what was received is removed.

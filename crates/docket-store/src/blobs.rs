@@ -20,6 +20,7 @@ use docket_oci::digest::{Algorithm, Digest};
 
 use crate::StoreError;
 use crate::change::BlobBody;
+use crate::claims::{Claims, PushClaim};
 use crate::durable::Folders;
 use crate::keys::{DataFolder, INLINE_BYTES_MAX};
 use crate::store::blocking;
@@ -31,6 +32,7 @@ use staging::Sink;
 pub struct Blobs {
     folder: Arc<DataFolder>,
     files: FsBlobs,
+    pub(crate) claims: Claims,
 }
 
 /// The bytes of a blob, not read yet.
@@ -57,7 +59,7 @@ pub struct Listing(Option<FsListing>);
 
 impl Blobs {
     pub(crate) fn new(folder: Arc<DataFolder>, folders: Arc<Folders>) -> Self {
-        Self { files: FsBlobs { folder: Arc::clone(&folder), folders }, folder }
+        Self { files: FsBlobs { folder: Arc::clone(&folder), folders }, folder, claims: Claims::default() }
     }
 
     /// Begins content of unknown length, hashed with `algorithm` while it arrives. A restart ends it.
@@ -96,17 +98,22 @@ impl Blobs {
         waiting: Vec<Bytes>,
         digest: Digest,
         size: u64,
-    ) -> Result<BlobBody, StoreError> {
+    ) -> Result<(BlobBody, Option<Arc<PushClaim>>), StoreError> {
         let files = self.files.clone();
+        // From before the file has its name. If the caller goes away, a file may be left that no row names.
+        let mut claim = None;
+        if size > INLINE_BYTES_MAX as u64 {
+            claim = Some(Arc::new(self.claims.push(&digest).await));
+        }
         blocking(move || {
             sink.write(&waiting)?;
             sink.check(digest)?;
-            if size <= INLINE_BYTES_MAX as u64 {
+            if claim.is_none() {
                 let bytes = std::fs::read(&sink.path).map_err(StoreError::file("read", &sink.path))?;
-                return Ok(BlobBody::Inline(bytes.into()));
+                return Ok((BlobBody::Inline(bytes.into()), claim));
             }
             files.put(sink, &digest)?;
-            Ok(BlobBody::File)
+            Ok((BlobBody::File, claim))
         })
         .await
     }

@@ -84,7 +84,8 @@ impl ManifestCache {
                 | Change::MountBlob { .. }
                 | Change::DeleteBlob { .. }
                 | Change::Append(_)
-                | Change::Place(_) => {}
+                | Change::Place(_)
+                | Change::Remove(_) => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use sqlx::sqlite::SqliteRow;
 
 use crate::change::{
-    BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestRow, PlacementRow, ReferrerRow,
+    BatchRow, BlobBody, BlobLink, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestRow, PlacementRow, ReferrerRow,
 };
 use crate::rows::{KIND_FILE, KIND_INLINE, KIND_RECEIPT, KIND_STATEMENT};
 use crate::sql::{Lookup, Value, column, fetch, fetch_all, fetch_optional};
@@ -34,6 +34,20 @@ impl Store {
         let values = [repository.as_str().into(), digest.to_key().into()];
         let row = fetch_optional(&self.readers, TEXT, &values).await.map_err(StoreError::database("read a blob"))?;
         row.map(|row| blob_row(&row, digest)).transpose()
+    }
+
+    /// The size of a blob and when it was linked, if the repository holds it.
+    pub async fn blob_link(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<BlobLink>, StoreError> {
+        const TEXT: &str = "SELECT b.size, l.linked_at FROM repo r JOIN digest d ON d.value = $2 \
+            JOIN blob_link l ON l.repo_id = r.id AND l.digest_id = d.id \
+            JOIN blob b ON b.digest_id = d.id WHERE r.name = $1";
+        let values = [repository.as_str().into(), digest.to_key().into()];
+        let row = fetch_optional(&self.readers, TEXT, &values).await.map_err(StoreError::database("read a blob"))?;
+        row.map(|row| Ok(BlobLink { size: number(&row, 0)?, linked_at: column(&row, 1)? })).transpose()
     }
 
     /// Repositories that hold a blob, at most `limit`, in no order that means anything.

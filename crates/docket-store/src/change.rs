@@ -1,8 +1,13 @@
 //! The changes the writer can be asked for, their answers, and the rows that reads give back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use docket_oci::digest::Digest;
 use docket_oci::name::{RepositoryName, Tag};
+
+use crate::claims::PushClaim;
+use crate::collect::Removal;
 
 /// New content for a repository.
 #[derive(Debug, Clone)]
@@ -35,6 +40,15 @@ pub struct BlobRow {
     pub size: u64,
     /// Where the bytes are.
     pub body: BlobBody,
+}
+
+/// That a repository holds a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobLink {
+    /// The blob's length in bytes.
+    pub size: u64,
+    /// When it was last pushed, mounted or seen there, Unix seconds.
+    pub linked_at: i64,
 }
 
 /// A manifest to keep, already parsed and hashed by the caller.
@@ -253,10 +267,11 @@ pub struct PlacementRow {
     pub evidence: Option<Digest>,
 }
 
-/// One change, as the writer's queue holds it.
+/// One change, as the writer's queue holds it. `_claim` keeps a blob's file from being removed until the row is committed
+/// or refused, also when whoever pushed it has gone away.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    PutBlob { repository: RepositoryName, blob: NewBlob, linked_at: i64 },
+    PutBlob { repository: RepositoryName, blob: NewBlob, linked_at: i64, _claim: Option<Arc<PushClaim>> },
     MountBlob { from: RepositoryName, to: RepositoryName, digest: Digest, linked_at: i64 },
     DeleteBlob { repository: RepositoryName, digest: Digest },
     PutManifest(Box<ManifestPut>),
@@ -264,6 +279,7 @@ pub(crate) enum Change {
     DeleteManifest { repository: RepositoryName, digest: Digest },
     Append(Box<Append>),
     Place(Box<NewPlacement>),
+    Remove(Removal),
 }
 
 impl Change {
@@ -280,7 +296,8 @@ impl Change {
             | Self::DeleteBlob { .. }
             | Self::DeleteTag { .. }
             | Self::DeleteManifest { .. }
-            | Self::Place(_) => 0,
+            | Self::Place(_)
+            | Self::Remove(_) => 0,
         }
     }
 }
@@ -294,4 +311,5 @@ pub(crate) enum Outcome {
     Missing(Vec<Digest>),
     HeadMoved,
     PlacementsRefused(Vec<usize>),
+    Removed { rows: u64, bytes: u64 },
 }

@@ -125,7 +125,7 @@ impl<'a> Run<'a> {
     /// Decides one change and notes its rows.
     pub(crate) fn decide(&mut self, change: &Change) -> Outcome {
         match change {
-            Change::PutBlob { repository, blob, linked_at } => {
+            Change::PutBlob { repository, blob, linked_at, .. } => {
                 let repo = self.repo(repository);
                 self.put_blob(repo, blob, *linked_at);
                 Outcome::Done
@@ -147,7 +147,10 @@ impl<'a> Run<'a> {
                 self.place(placement);
                 Outcome::Done
             }
-            Change::DeleteBlob { .. } | Change::DeleteTag { .. } | Change::DeleteManifest { .. } => {
+            Change::DeleteBlob { .. }
+            | Change::DeleteTag { .. }
+            | Change::DeleteManifest { .. }
+            | Change::Remove(_) => {
                 unreachable!("the writer runs deletions itself")
             }
         }
@@ -329,7 +332,10 @@ impl<'a> Asked<'a> {
                 append.placements.iter().for_each(|placement| self.placement(placement));
             }
             Change::Place(placement) => self.placement(placement),
-            Change::DeleteBlob { .. } | Change::DeleteTag { .. } | Change::DeleteManifest { .. } => {}
+            Change::DeleteBlob { .. }
+            | Change::DeleteTag { .. }
+            | Change::DeleteManifest { .. }
+            | Change::Remove(_) => {}
         }
     }
 

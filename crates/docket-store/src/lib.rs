@@ -10,6 +10,8 @@ mod blobs;
 mod cache;
 mod catalog;
 mod change;
+mod claims;
+mod collect;
 mod decide;
 mod durable;
 mod error;
@@ -25,9 +27,10 @@ mod writer;
 pub use blobs::{BlobReader, BlobSource, Blobs, KeptBlob, LeftSession, Listing, SessionNote, StagedBlob, Staging};
 pub use catalog::ClaimFilter;
 pub use change::{
-    Append, AppendOutcome, BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestPut, ManifestRow,
-    NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow, PutOutcome, ReferrerRow,
+    Append, AppendOutcome, BatchRow, BlobBody, BlobLink, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestPut,
+    ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow, PutOutcome, ReferrerRow,
 };
+pub use collect::{KeptFile, LinkKey, Look, ReferenceKey};
 pub use error::StoreError;
 pub use guard::{GuardPoint, HeadGuard};
 pub use inventory::{HeldManifest, StoredBlob};

@@ -182,6 +182,15 @@ pub(crate) async fn execute(
     Ok(query.execute(connection).await?.rows_affected())
 }
 
+/// All rows of one statement, in the writer's transaction.
+pub(crate) async fn fetch_rows(
+    connection: &mut SqliteConnection,
+    text: &'static str,
+    values: &[Value],
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    values.iter().fold(sqlx::query(text), bind).fetch_all(connection).await
+}
+
 /// All rows of one statement.
 pub(crate) async fn fetch_all(
     pool: &SqlitePool,

@@ -9,9 +9,9 @@ use docket_oci::name::{RepositoryName, Tag};
 use sqlx::sqlite::SqlitePool;
 
 use crate::StoreError;
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, StagedBlob};
 use crate::cache::ManifestCache;
-use crate::change::{Append, AppendOutcome, Change, ManifestPut, NewBlob, NewPlacement, Outcome, PutOutcome};
+use crate::change::{Append, AppendOutcome, Change, ManifestPut, NewPlacement, Outcome, PutOutcome};
 use crate::durable::{Folders, sync_folder};
 use crate::guard::HeadGuard;
 use crate::keys::DataFolder;
@@ -115,10 +115,10 @@ impl Store {
         row.map_err(StoreError::database("read meta"))?.map(|row| column(&row, 0)).transpose()
     }
 
-    /// Makes content visible in a repository, at a time in Unix seconds. A file body must have come from
-    /// [`Staging`](crate::Staging).
-    pub async fn put_blob(&self, repository: RepositoryName, blob: NewBlob, now: i64) -> Result<(), StoreError> {
-        self.writer.write(Change::PutBlob { repository, blob, linked_at: now }).await.map(drop)
+    /// Makes content visible in a repository, at a time in Unix seconds.
+    pub async fn put_blob(&self, repository: RepositoryName, staged: StagedBlob, now: i64) -> Result<(), StoreError> {
+        let StagedBlob { blob, claim } = staged;
+        self.writer.write(Change::PutBlob { repository, blob, linked_at: now, _claim: claim }).await.map(drop)
     }
 
     /// Makes content of one repository visible in another, at a time in Unix seconds; false if the first does not hold it.
@@ -132,6 +132,12 @@ impl Store {
         Ok(self.writer.write(Change::MountBlob { from, to, digest, linked_at: now }).await? == Outcome::Done)
     }
 
+    /// Notes that somebody was told that a repository holds a blob, and may count on it: it counts as linked just now. False if
+    /// the repository does not hold it any more.
+    pub async fn see_blob(&self, repository: RepositoryName, digest: Digest, now: i64) -> Result<bool, StoreError> {
+        self.mount_blob(repository.clone(), repository, digest, now).await
+    }
+
     /// Hides content from a repository; false if it did not hold it.
     pub async fn delete_blob(&self, repository: RepositoryName, digest: Digest) -> Result<bool, StoreError> {
         Ok(self.writer.write(Change::DeleteBlob { repository, digest }).await? == Outcome::Done)
@@ -142,7 +148,11 @@ impl Store {
         match self.writer.write(Change::PutManifest(Box::new(put))).await? {
             Outcome::Missing(digests) => Ok(PutOutcome::Missing(digests)),
             Outcome::Stored { absent } => Ok(PutOutcome::Stored { absent }),
-            Outcome::Done | Outcome::NotFound | Outcome::HeadMoved | Outcome::PlacementsRefused(_) => {
+            Outcome::Done
+            | Outcome::NotFound
+            | Outcome::HeadMoved
+            | Outcome::PlacementsRefused(_)
+            | Outcome::Removed { .. } => {
                 unreachable!("the writer answers a manifest put with one of these two")
             }
         }
@@ -216,7 +226,9 @@ fn append_outcome(outcome: Outcome) -> AppendOutcome {
     match outcome {
         Outcome::HeadMoved => AppendOutcome::HeadMoved,
         Outcome::PlacementsRefused(which) => AppendOutcome::PlacementsRefused(which),
-        Outcome::Done | Outcome::Stored { .. } | Outcome::NotFound | Outcome::Missing(_) => AppendOutcome::Committed,
+        Outcome::Done | Outcome::Stored { .. } | Outcome::NotFound | Outcome::Missing(_) | Outcome::Removed { .. } => {
+            AppendOutcome::Committed
+        }
     }
 }
 

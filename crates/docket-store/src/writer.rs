@@ -13,6 +13,7 @@ use tracing::{error, warn};
 use crate::StoreError;
 use crate::cache::ManifestCache;
 use crate::change::{Change, Outcome};
+use crate::collect::remove;
 use crate::decide::{Ids, Run};
 use crate::error::{is_disk_full, is_io_failure};
 use crate::keys::DataFolder;
@@ -208,7 +209,9 @@ pub(crate) fn end(why: &str) -> ! {
 
 fn is_deletion(change: &Change) -> bool {
     match change {
-        Change::DeleteBlob { .. } | Change::DeleteTag { .. } | Change::DeleteManifest { .. } => true,
+        Change::DeleteBlob { .. } | Change::DeleteTag { .. } | Change::DeleteManifest { .. } | Change::Remove(_) => {
+            true
+        }
         Change::PutBlob { .. }
         | Change::MountBlob { .. }
         | Change::PutManifest(_)
@@ -225,6 +228,7 @@ async fn delete(connection: &mut SqliteConnection, change: &Change) -> Result<Ou
             (repository, digest.to_key())
         }
         Change::DeleteTag { repository, .. } => (repository, Vec::new()),
+        Change::Remove(removal) => return remove(connection, removal).await,
         Change::PutBlob { .. }
         | Change::MountBlob { .. }
         | Change::PutManifest(_)

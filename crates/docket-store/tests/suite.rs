@@ -38,7 +38,7 @@ impl Fixture {
             staging.write(Bytes::copy_from_slice(chunk)).await.expect("written");
         }
         let staged = staging.finish(&digest).await.expect("finished");
-        self.store.put_blob(repo(repository), staged.blob, NOW).await.expect("stored");
+        self.store.put_blob(repo(repository), staged, NOW).await.expect("stored");
         digest
     }
 

@@ -3,6 +3,7 @@
 mod claim;
 mod copy;
 mod fsck;
+mod gc;
 mod init;
 mod issuer;
 mod keys;
@@ -63,6 +64,8 @@ enum Command {
     Reload(reload::Args),
     /// Prove everything stored again
     Fsck(fsck::Args),
+    /// Remove what nothing needs any more; a running server goes on
+    Gc(gc::Args),
 }
 
 /// Runs the command that was typed.
@@ -97,5 +100,6 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Verify(args) => verify::run(args).await,
         Command::Reload(args) => reload::run(args).await,
         Command::Fsck(args) => fsck::run(args).await,
+        Command::Gc(args) => gc::run(args).await,
     }
 }

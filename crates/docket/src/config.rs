@@ -2,12 +2,14 @@
 //!
 //! A section of the file is a struct in a file of its own below `config/`; its field docs are the reference.
 
+mod gc;
 mod limits;
 mod ops;
 mod registry;
 mod tls;
 mod uploads;
 
+pub(crate) use gc::Gc;
 pub(crate) use limits::Limits;
 pub(crate) use ops::Ops;
 pub(crate) use registry::Registry;
@@ -43,6 +45,8 @@ struct Written {
     trusted_proxies: Vec<IpNet>,
     tls: Tls,
     limits: Limits,
+    /// When the server collects garbage.
+    gc: Gc,
     /// How the server is watched and stopped.
     ops: ops::Written,
     /// Choices of the registry.
@@ -63,6 +67,7 @@ impl Default for Written {
             trusted_proxies: Vec::new(),
             tls: Tls::default(),
             limits: Limits::default(),
+            gc: Gc::default(),
             ops: ops::Written::default(),
             registry: Registry::default(),
             uploads: Uploads::default(),
@@ -102,6 +107,8 @@ pub(crate) struct Config {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// What one client may take.
     pub limits: Limits,
+    /// When the server collects garbage (`[gc]`).
+    pub gc: Gc,
     /// How the server is watched and stopped (`[ops]`).
     pub ops: Ops,
     /// `[registry]`.
@@ -166,6 +173,7 @@ impl Config {
             trusted_proxies: written.trusted_proxies,
             tls: written.tls.files()?,
             limits: written.limits,
+            gc: written.gc,
             ops: written.ops.check()?,
             registry: written.registry,
             uploads: written.uploads.check()?,
@@ -197,6 +205,7 @@ const TOP_LEVEL: &[&str] = &[
     "trusted_proxies",
     "tls",
     "limits",
+    "gc",
     "ops",
     "registry",
     "uploads",

@@ -6,6 +6,7 @@ mod concurrency;
 mod dishonest;
 mod failure;
 mod formats;
+mod gc;
 mod genesis;
 mod naive;
 mod placement;

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use docket_oci::crypto::Hasher;
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::Blobs;
 use crate::StoreError;
 use crate::change::{BlobBody, NewBlob};
+use crate::claims::PushClaim;
 use crate::keys::INLINE_BYTES_MAX;
 use crate::store::blocking;
 
@@ -52,6 +54,8 @@ pub(super) struct Sink {
 pub struct StagedBlob {
     /// The row to write.
     pub blob: NewBlob,
+    /// Keeps its file from being removed until the row is written.
+    pub(crate) claim: Option<Arc<PushClaim>>,
 }
 
 impl Staging {
@@ -99,7 +103,7 @@ impl Staging {
     pub async fn finish(mut self, expected: &Digest) -> Result<StagedBlob, StoreError> {
         let (sink, waiting) = (self.settle().await?, self.take_waiting());
         let (expected, size) = (*expected, self.size);
-        let body = if self.on_disk || size > INLINE_BYTES_MAX as u64 {
+        let (body, claim) = if self.on_disk || size > INLINE_BYTES_MAX as u64 {
             self.blobs.take_in(sink, waiting, expected, size).await?
         } else {
             let bytes = joined(waiting);
@@ -107,9 +111,9 @@ impl Staging {
             if sink.note.is_some() {
                 let _ = tokio::task::spawn_blocking(move || drop(sink)).await;
             }
-            BlobBody::Inline(bytes)
+            (BlobBody::Inline(bytes), None)
         };
-        Ok(StagedBlob { blob: NewBlob { digest: expected, size, body } })
+        Ok(StagedBlob { blob: NewBlob { digest: expected, size, body }, claim })
     }
 
     /// Gives what waits to the disk, unless all of it fits a row.

@@ -12,8 +12,9 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::cli::operator::permit;
 use crate::cli::output::{Exit, UsageError, say};
-use crate::config::{Config, Ops, crash_point};
+use crate::config::{Config, Gc, Ops, crash_point};
 use crate::http::{Listener, Public, Stopping, Tls, Watched};
 use crate::reload::{Running, Sources};
 use crate::telemetry::Traffic;
@@ -68,7 +69,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let public = tokio::spawn(listener.run(public, stopping.clone()));
     let operator =
         axum::serve(admin, http::operator(Arc::clone(&instance), Arc::clone(&traffic), Arc::clone(&running)));
-    let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping)).into_future());
+    let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping.clone())).into_future());
+    let collector = tokio::spawn(collect(Arc::clone(&instance), config.gc, stopping.clone()));
     let watched = Arc::new(Watched::new(Arc::clone(&instance), traffic, config.ops.free_bytes_min));
     let (stop_watching, watching) = watch::channel(Stopping::No);
     let watchers_address = watchers.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -122,6 +124,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         say("docket: ended at once, requests in flight were cut off");
         return Ok(Exit::Refused);
     };
+    collector.await?;
     stop_watching.send_replace(Stopping::Drain);
     if let Some(watchers) = watchers {
         let _ = tokio::time::timeout(WATCHERS_TIME_MAX, watchers).await;
@@ -141,6 +144,32 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
         conduct: config.registry.conduct(),
         upload_idle_seconds_max: config.uploads.idle_seconds(),
     })
+}
+
+/// Collects garbage from time to time, until the server stops: then in the middle of a collection, which costs nothing.
+async fn collect(instance: Arc<Instance>, gc: Gc, stopping: watch::Receiver<Stopping>) {
+    let Some(interval) = gc.interval() else { return };
+    let collections = async {
+        // Soon after the start too: a server that is started anew each day would never collect otherwise.
+        tokio::time::sleep(interval.min(FIRST_COLLECTION)).await;
+        loop {
+            let collected = match permit(&instance) {
+                Ok(permit) => instance.collect(&permit, gc.collection()).await.map_err(anyhow::Error::from),
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = collected {
+                tracing::warn!(
+                    failure = format!("{failure:#}"),
+                    "garbage was not collected; the next time makes it good"
+                );
+            }
+            tokio::time::sleep(interval).await;
+        }
+    };
+    tokio::select! {
+        () = collections => {}
+        () = stopped(stopping) => {}
+    }
 }
 
 /// The real clock.
@@ -231,3 +260,5 @@ async fn stopped(mut stopping: watch::Receiver<Stopping>) {
 const CUT_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long the last scrape may take.
 const WATCHERS_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long after the start garbage is collected first, if that is sooner than usual.
+const FIRST_COLLECTION: Duration = Duration::from_mins(10);

@@ -9,7 +9,7 @@ use axum::extract::{Extension, Request};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use axum::routing::{get, post};
-use docket_engine::Right;
+use docket_engine::{Collection, Right};
 use docket_oci::name::RepositoryName;
 use docket_oci::query::Query;
 use docket_proof::key::PublicKey;
@@ -49,6 +49,7 @@ pub(super) fn routes() -> Router {
         .route(ISSUERS_PATH, get(issuers).post(admit))
         .route(FSCK_PATH, post(fsck))
         .route(RELOAD_PATH, post(reload))
+        .route(GC_PATH, get(collector).post(collect))
 }
 
 /// Refuses a command that means another data folder: the socket's path can be configured, and an entry on the wrong
@@ -150,6 +151,26 @@ async fn reload(Extension(running): Extension<Arc<Running>>) -> Response<Body> {
     }
 }
 
+async fn collector(Extension(context): Extension<Context>) -> Response<Body> {
+    json(&context.instance.collector_stats())
+}
+
+async fn collect(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
+    let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json();
+    let Ok(body) = read(request.into_body(), ADMIT_BYTES_MAX).await else {
+        return bad(format!("the request is larger than {ADMIT_BYTES_MAX} bytes"));
+    };
+    let asked: Collection = match serde_json::from_slice(&body) {
+        Ok(asked) => asked,
+        Err(failure) => return bad(format!("the request is not understood: {failure}")),
+    };
+    let answer = match context.permit(Right::Admin, None) {
+        Ok(permit) => context.instance.collect(&permit, asked).await,
+        Err(failure) => Err(failure),
+    };
+    answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |report| json(&report))
+}
+
 fn json<T: Serialize>(value: &T) -> Response<Body> {
     typed("application/json", serde_json::to_vec(value).expect("strings and numbers"))
 }
@@ -160,6 +181,7 @@ pub(crate) const NAMES_PATH: &str = "/admin/v1/names";
 pub(crate) const NAMES_PAGE: usize = 1_000;
 pub(crate) const RELOAD_PATH: &str = "/admin/v1/reload";
 pub(crate) const FSCK_PATH: &str = "/admin/v1/fsck";
+pub(crate) const GC_PATH: &str = "/admin/v1/gc";
 /// Names the data folder that a command means.
 pub(crate) const DATA_HEADER: &str = "x-docket-data";
 const ADMIT_BYTES_MAX: usize = 64 * 1024;

@@ -89,6 +89,7 @@ impl Failure {
             EngineError::ManifestInvalid(docket_oci::manifest::ManifestError::TooLarge { .. })
             | EngineError::BlobTooLarge { .. } => refuse(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid),
             EngineError::ManifestInvalid(_) => bad(Code::ManifestInvalid),
+            EngineError::Collecting => refuse(StatusCode::CONFLICT, Code::Unsupported),
             EngineError::DeletesOff => refuse(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported),
             EngineError::DigestMismatch { .. } => bad(Code::DigestInvalid),
             EngineError::ManifestBlobUnknown(_) => bad(Code::ManifestBlobUnknown),

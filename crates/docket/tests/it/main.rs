@@ -7,6 +7,7 @@ mod cli;
 mod clients;
 mod copy;
 mod exposed;
+mod gc;
 mod ops;
 mod registry;
 mod restart;

@@ -2,7 +2,7 @@
 
 use super::{Shell, Site, reviewed};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "",
     "init",
     "serve",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 20] = [
     "verify",
     "reload",
     "fsck",
+    "gc",
 ];
 
 #[test]

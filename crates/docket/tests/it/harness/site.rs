@@ -21,6 +21,7 @@ pub(crate) struct Site {
 pub(crate) struct Fsck {
     pub blobs: u64,
     pub manifests: u64,
+    pub incomplete: u64,
     pub entries: u64,
     pub heads: u64,
     pub tiles: u64,
