@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::RepositoryName;
-use docket_store::{Staging, StoreError};
+use docket_store::{ChunkStart, Staging, StoreError};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::access::{Permit, Right};
@@ -30,6 +30,8 @@ pub struct OpenUpload {
     received: Arc<AtomicU64>,
     /// `None` once finished, given up or left.
     staging: Option<OwnedMutexGuard<Option<Staging>>>,
+    /// Where the chunk began that this request sends; `None` if it sends a stream.
+    chunk: Option<ChunkStart>,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl Instance {
         let repository = permit.repository(Right::Push)?.clone();
         let staging = Arc::new(tokio::sync::Mutex::new(Some(self.store.blobs().stage(algorithm))));
         let staging = staging.try_lock_owned().map_err(|_| EngineError::UploadBusy { size: 0 })?;
-        Ok(OpenUpload { session: None, repository, received: Arc::default(), staging: Some(staging) })
+        Ok(OpenUpload { session: None, repository, received: Arc::default(), staging: Some(staging), chunk: None })
     }
 
     /// Opens an upload of several requests and gives its id.
@@ -60,7 +62,7 @@ impl Instance {
         let staging = session.staging.try_lock_owned().map_err(|_| EngineError::UploadBusy { size })?;
         let (repository, received) = (owner.repository, session.received);
         let session = Some(SessionOf { id: id.to_owned(), sessions });
-        Ok(OpenUpload { session, repository, received, staging: Some(staging) })
+        Ok(OpenUpload { session, repository, received, staging: Some(staging), chunk: None })
     }
 
     /// Bytes that an upload has received so far, also while a request is writing to it.
@@ -93,7 +95,24 @@ impl OpenUpload {
         self.content().map_or(0, Staging::size)
     }
 
-    /// Takes more content. If the caller goes away meanwhile, what it sent so far stays in the session.
+    /// From here on a chunk comes, which counts as a whole or not at all: it is taken back if the request ends before
+    /// [`rest`](Self::rest). Of a stream, whatever came stays.
+    pub async fn begin_chunk(&mut self) -> Result<(), EngineError> {
+        let unknown = self.unknown();
+        let staging = self.staging.as_mut().and_then(|staging| staging.as_mut()).ok_or(unknown)?;
+        self.chunk = Some(staging.begin_chunk().await?);
+        Ok(())
+    }
+
+    /// Takes the chunk back, so that the upload stands where the chunk began.
+    pub async fn take_back(&mut self) -> Result<(), EngineError> {
+        let Some(chunk) = &self.chunk else { return Ok(()) };
+        let unknown = self.unknown();
+        let staging = self.staging.as_mut().and_then(|staging| staging.as_mut()).ok_or(unknown)?;
+        Ok(staging.take_back(chunk).await?)
+    }
+
+    /// Takes more content. If the caller goes away meanwhile, what it sent so far of a stream stays in the session.
     pub async fn append(&mut self, chunk: Bytes) -> Result<(), EngineError> {
         let size = self.size() + chunk.len() as u64;
         if size > BLOB_BYTES_MAX {
@@ -101,8 +120,10 @@ impl OpenUpload {
         }
         let unknown = self.unknown();
         let staging = self.staging.as_mut().and_then(|staging| staging.as_mut()).ok_or(unknown)?;
-        // Before the wait: a caller that goes away in it leaves the chunk in the session.
-        self.received.store(size, Ordering::Release);
+        if self.chunk.is_none() {
+            // Before the wait: a caller that goes away in it leaves what it sent in the session.
+            self.received.store(size, Ordering::Release);
+        }
         let written = staging.write(chunk).await;
         if written.is_err() {
             // A chunk is missing now, so the session can never give the right digest.
@@ -119,6 +140,8 @@ impl OpenUpload {
         if rested.is_err() {
             self.end()?.discard().await;
         }
+        // In this order: whoever asks is told of the whole chunk before the next one can be sent.
+        self.received.store(size, Ordering::Release);
         self.staging = None;
         rested?;
         Ok(size)
@@ -145,7 +168,7 @@ impl OpenUpload {
 impl Drop for OpenUpload {
     fn drop(&mut self) {
         if let (Some(session), Some(staging)) = (&self.session, self.staging.take()) {
-            session.sessions.rest(staging);
+            session.sessions.rest(staging, self.chunk.take());
         }
     }
 }

@@ -10,7 +10,7 @@ mod staging;
 
 pub use reader::BlobReader;
 pub use sessions::{LeftSession, SessionNote};
-pub use staging::{StagedBlob, Staging};
+pub use staging::{ChunkStart, StagedBlob, Staging};
 
 use std::fs::File;
 use std::sync::Arc;

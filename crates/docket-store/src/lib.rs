@@ -24,7 +24,9 @@ mod stats;
 mod store;
 mod writer;
 
-pub use blobs::{BlobReader, BlobSource, Blobs, KeptBlob, LeftSession, Listing, SessionNote, StagedBlob, Staging};
+pub use blobs::{
+    BlobReader, BlobSource, Blobs, ChunkStart, KeptBlob, LeftSession, Listing, SessionNote, StagedBlob, Staging,
+};
 pub use catalog::ClaimFilter;
 pub use change::{
     Append, AppendOutcome, BatchRow, BlobBody, BlobLink, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestPut,

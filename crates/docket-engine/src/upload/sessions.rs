@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use docket_oci::digest::Algorithm;
 use docket_oci::name::RepositoryName;
-use docket_store::{Blobs, SessionNote, Staging, StoreError};
+use docket_store::{Blobs, ChunkStart, SessionNote, Staging, StoreError};
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::task::JoinHandle;
@@ -130,19 +130,20 @@ impl Sessions {
         self.lock().remove(id);
     }
 
-    /// Hands to the disk what a request left in a session when it was refused or its client went away. Usually that is done
+    /// Hands to the disk what a request left in a session when it was refused or its client went away, without the chunk
+    /// that did not come whole. Usually that is done
     /// at once; while a write is in flight, the session stays busy until it has ended.
-    pub(super) fn rest(&self, mut staging: OwnedMutexGuard<Option<Staging>>) {
+    pub(super) fn rest(&self, mut staging: OwnedMutexGuard<Option<Staging>>, chunk: Option<ChunkStart>) {
         let Some(content) = staging.as_mut() else { return };
         // Without a runtime the process is ending.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        match content.rest().now_or_never() {
+        match leave(content, chunk.as_ref()).now_or_never() {
             Some(Ok(())) => {}
             Some(Err(_)) => *staging = None,
             None => {
                 let rest = async move {
                     if let Some(content) = staging.as_mut()
-                        && content.rest().await.is_err()
+                        && leave(content, chunk.as_ref()).await.is_err()
                     {
                         *staging = None;
                     }
@@ -207,6 +208,13 @@ impl Session {
     fn is_busy(&self) -> bool {
         self.staging.try_lock().is_err()
     }
+}
+
+async fn leave(content: &mut Staging, chunk: Option<&ChunkStart>) -> Result<(), StoreError> {
+    if let Some(chunk) = chunk {
+        content.take_back(chunk).await?;
+    }
+    content.rest().await
 }
 
 /// Looks for idle sessions until it is told to stop.

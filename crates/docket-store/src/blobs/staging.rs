@@ -49,6 +49,16 @@ pub(super) struct Sink {
     pub stays: bool,
 }
 
+/// Where a chunk began: all that is needed to take it back.
+#[derive(Debug)]
+pub struct ChunkStart {
+    waiting: Vec<Bytes>,
+    on_disk: bool,
+    size: u64,
+    written: u64,
+    hasher: Option<Hasher>,
+}
+
 /// Content received whole, matching its digest and durable. Only a row makes it visible.
 #[derive(Debug)]
 pub struct StagedBlob {
@@ -80,6 +90,28 @@ impl Staging {
             return Ok(());
         }
         self.flush(|_| ()).await
+    }
+
+    /// Remembers where a chunk begins.
+    pub async fn begin_chunk(&mut self) -> Result<ChunkStart, StoreError> {
+        let sink = self.settle().await?;
+        let (written, hasher) = (sink.written, sink.hasher.clone());
+        self.sink = Some(sink);
+        Ok(ChunkStart { waiting: self.waiting.clone(), on_disk: self.on_disk, size: self.size, written, hasher })
+    }
+
+    /// Takes back all that came since the chunk began, on the disk too. Doing it twice, or being cancelled, changes nothing.
+    pub async fn take_back(&mut self, chunk: &ChunkStart) -> Result<(), StoreError> {
+        let mut sink = self.settle().await?;
+        self.waiting.clone_from(&chunk.waiting);
+        self.waiting_bytes = self.waiting.iter().map(Bytes::len).sum();
+        (self.on_disk, self.size) = (chunk.on_disk, chunk.size);
+        let (written, hasher) = (chunk.written, chunk.hasher.clone());
+        self.writing = Some(tokio::task::spawn_blocking(move || {
+            sink.cut(written, hasher)?;
+            Ok(sink)
+        }));
+        Ok(())
     }
 
     /// Hands what was received to the disk, so that an idle upload holds no file and no more memory than a row's worth.
@@ -165,6 +197,16 @@ impl Sink {
             written.map_err(StoreError::file("write", &self.path))?;
             self.written += piece.len() as u64;
             self.hasher.iter_mut().for_each(|hasher| hasher.update(piece));
+        }
+        Ok(())
+    }
+
+    /// Forgets what was written beyond this length, whose hash was this.
+    fn cut(&mut self, written: u64, hasher: Option<Hasher>) -> Result<(), StoreError> {
+        if self.written > written {
+            let cut = self.file()?.set_len(written);
+            cut.map_err(StoreError::file("cut", &self.path))?;
+            (self.written, self.hasher) = (written, hasher);
         }
         Ok(())
     }

@@ -220,8 +220,8 @@ impl Registry<'_> {
     }
 
     /// Streams the body into an upload, if its Content-Range, where there is one, starts where the upload ends and
-    /// agrees with the body's length. A body without announced length shows only at its end that it does not agree;
-    /// what came is kept then, and the answer says how much.
+    /// agrees with the body's length. A body without announced length shows only while it comes that it does not agree;
+    /// what came is taken back then, and also if the body breaks off.
     async fn receive(&self, body: Body, upload: &mut OpenUpload, repository: &RepositoryName) -> Result<(), Failure> {
         let start = upload.size();
         let range = self.header(header::CONTENT_RANGE).map(UploadRange::parse);
@@ -232,13 +232,16 @@ impl Registry<'_> {
             if !fits {
                 return Err(self.elsewhere(upload, repository));
             }
+            upload.begin_chunk().await.map_err(|failure| self.fail(&failure))?;
         }
-        let received = receive(body, upload).await;
-        received.map_err(|failure| self.broken(failure, usize::MAX))?;
-        if range.flatten().is_some_and(|range| range.length() != upload.size() - start) {
-            return Err(self.elsewhere(upload, repository));
+        let length = range.flatten().map(UploadRange::length);
+        let received = receive(body, upload, length.unwrap_or(u64::MAX)).await;
+        let received = received.map_err(|failure| self.broken(failure, usize::MAX))?;
+        if length.is_none_or(|length| length == received) {
+            return Ok(());
         }
-        Ok(())
+        upload.take_back().await.map_err(|failure| self.fail(&failure))?;
+        Err(self.elsewhere(upload, repository))
     }
 
     /// The chunk does not continue the upload.

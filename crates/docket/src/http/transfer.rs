@@ -38,12 +38,16 @@ pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyErro
     Ok(read.into())
 }
 
-/// Streams a body into an upload.
-pub(crate) async fn receive(mut body: Body, upload: &mut OpenUpload) -> Result<(), BodyError> {
-    while let Some(chunk) = next(&mut body).await? {
+/// Streams a body into an upload and gives its length, or the one at which it was seen to be longer than `bytes_max`.
+pub(crate) async fn receive(mut body: Body, upload: &mut OpenUpload, bytes_max: u64) -> Result<u64, BodyError> {
+    let mut received = 0;
+    while received <= bytes_max
+        && let Some(chunk) = next(&mut body).await?
+    {
+        received += chunk.len() as u64;
         upload.append(chunk).await.map_err(BodyError::Engine)?;
     }
-    Ok(())
+    Ok(received)
 }
 
 async fn next(body: &mut Body) -> Result<Option<Bytes>, BodyError> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::stream;
 
-use crate::harness::{Ask as _, EMPTY_DIGEST, Server, Site, bytes_of, sha256, sha512};
+use crate::harness::{Ask as _, EMPTY_DIGEST, Raw, Server, Site, bytes_of, sha256, sha512};
 
 #[tokio::test]
 async fn end_4a_an_upload_starts_at_zero_bytes_with_a_location_of_its_own() {
@@ -128,19 +128,87 @@ async fn end_5_a_stream_of_unknown_length_is_taken_without_a_range() {
 }
 
 #[tokio::test]
-async fn end_5_a_stream_that_is_not_as_long_as_its_range_is_416() {
+async fn end_5_a_chunk_that_is_not_as_long_as_its_range_is_416_and_none_of_it_stays() {
     let site = Site::new();
     let server = Server::start(&site);
     let repository = server.repository("a");
-    for length in [5, 15] {
+    // Chunks that stay in memory, that make the upload a file, and that add to a file.
+    for (before, length) in [(0, 1_000), (1_000, 200_000), (200_000, 2_500_000)] {
+        let blob = bytes_of(6, before + length);
         let location = repository.start_upload().await;
-        let chunk = Ok::<_, std::io::Error>(Bytes::from(bytes_of(6, length)));
-        let body = reqwest::Body::wrap_stream(stream::iter([chunk]));
-        let patch = server.request("PATCH", &location).header("content-range", "0-9").body(body);
-        let refused = patch.expect(416).await;
-        let status = server.request("GET", &location).expect(204).await;
-        assert_eq!(refused.header("range"), status.header("range"), "the answer tells what was kept");
+        server.request("PATCH", &location).body(blob[..before].to_vec()).expect(202).await;
+        let stands = docket_oci::range::upload_progress(before as u64);
+        let range = format!("{before}-{}", before + length - 1);
+        for lie in [length - 1, length + 1, length + 3_000_000] {
+            let chunks: Vec<_> =
+                bytes_of(7, lie).chunks(30_000).map(Bytes::copy_from_slice).map(Ok::<_, std::io::Error>).collect();
+            let body = reqwest::Body::wrap_stream(stream::iter(chunks));
+            let refused =
+                server.request("PATCH", &location).header("content-range", &range).body(body).expect(416).await;
+            assert_eq!(refused.header("range"), Some(stands.as_str()), "{lie} bytes for {range}");
+            let status = server.request("GET", &location).expect(204).await;
+            assert_eq!(status.header("range"), Some(stands.as_str()), "{lie} bytes for {range}");
+        }
+        let chunk = server.request("PATCH", &location).header("content-range", &range).body(blob[before..].to_vec());
+        chunk.expect(202).await;
+        let digest = sha256(&blob);
+        server.request("PUT", &format!("{location}?digest={digest}")).expect(201).await;
+        assert!(repository.blob(&digest).await == blob);
     }
+    server.stop().await;
+    assert_eq!(site.staged(), [""; 0]);
+    site.fsck_clean();
+}
+
+#[tokio::test]
+async fn end_5_a_chunk_whose_client_died_is_not_counted_and_can_be_sent_again() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    let blob = bytes_of(8, 400_000);
+    let location = repository.start_upload().await;
+    let chunk = |range: &str, bytes: &[u8]| {
+        server.request("PATCH", &location).header("content-range", range).body(bytes.to_vec())
+    };
+    chunk("0-99999", &blob[..100_000]).expect(202).await;
+    let cut = Raw::new(format!("PATCH {location}")).header("Content-Range", "100000-399999");
+    let cut = cut.header("Content-Length", "300000").body(&blob[100_000..300_000]).cut_off();
+    assert_ne!(cut.try_send(&server).await.map(|answer| answer.status), Some(202));
+    let status = server.request("GET", &location).expect(204).await;
+    assert_eq!(status.header("range"), Some("0-99999"));
+    // The server may still be taking back what came.
+    let again = loop {
+        let again = chunk("100000-399999", &blob[100_000..]).answer().await;
+        if again.status != 416 {
+            break again;
+        }
+        assert_eq!(again.header("range"), Some("0-99999"));
+    };
+    assert_eq!(again.expecting(202).header("range"), Some("0-399999"));
+    let digest = sha256(&blob);
+    server.request("PUT", &format!("{location}?digest={digest}")).expect(201).await;
+    assert!(repository.blob(&digest).await == blob);
+    server.stop().await;
+    site.fsck_clean();
+}
+
+#[tokio::test]
+async fn end_4a_too_many_open_uploads_are_429_with_a_time_to_wait() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    let mut opened = 0;
+    let refused = loop {
+        let answer = repository.request("POST", "blobs/uploads/").answer().await;
+        if answer.status != 202 {
+            break answer;
+        }
+        opened += 1;
+        assert!(opened <= 1_000, "there is no end to it");
+    };
+    assert_eq!(refused.expecting(429).header("retry-after"), Some("1"));
+    // Who sends a blob whole needs no session.
+    repository.push_blob("a blob").await;
     server.stop().await;
 }
 
