@@ -5,7 +5,7 @@ use docket_oci::media;
 use serde_json::json;
 
 use super::state::State;
-use crate::harness::{Server, Site, artifact, image, sha256};
+use crate::harness::{Ask as _, Server, Site, artifact, image, sha256};
 
 #[tokio::test]
 async fn a_manifest_that_breaks_a_rule_is_refused_with_the_rule() {
@@ -35,6 +35,7 @@ async fn a_manifest_that_breaks_a_rule_is_refused_with_the_rule() {
         ("no config", format!(r#"{{"schemaVersion":2,"mediaType":"{OCI}","layers":[]}}"#).into_bytes(), "no config"),
         ("a negative size", good.replacen("\"size\":2", "\"size\":-2", 1).into_bytes(), "not valid"),
         ("a huge size", good.replacen("\"size\":2", "\"size\":1e400", 1).into_bytes(), "not valid"),
+        ("a descriptor's key twice", good.replacen("\"size\":2", "\"size\":2,\"size\":3", 1).into_bytes(), "not valid"),
         ("a broken digest", good.replacen("sha256:", "sha256:../", 1).into_bytes(), "not valid"),
     ];
     for (what, manifest, expected) in cases {
@@ -70,6 +71,62 @@ async fn thousands_of_missing_layers_are_refused_in_a_short_message() {
     assert!(refused.message().contains("20000") && refused.body.len() < 2_000, "{}", refused.message());
     before.is_unchanged(&site, &server).await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_only_large_or_long_is_kept_as_bytes() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    repository.push_blob("{}").await;
+    let config = Descriptor::of("application/x", b"{}");
+    let fill = |one: &dyn Fn(usize) -> String, count: usize| (0..count).map(one).collect::<Vec<_>>().join(",");
+    let annotations = fill(&|number| format!("\"k{number}\":\"\""), 200_000);
+    let annotated = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI}","config":{},"layers":[],"annotations":{{{annotations}}}}}"#,
+        json!(config)
+    );
+    let layer = json!(config).to_string();
+    let layered = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI}","config":{layer},"layers":[{}]}}"#,
+        fill(&|_| layer.clone(), 25_000)
+    );
+    for (tag, manifest) in [("annotated", annotated), ("layered", layered)] {
+        repository.push_manifest(tag, manifest.clone()).await;
+        assert!(repository.manifest(tag).await == manifest.as_bytes(), "{tag}");
+    }
+    // A chain that a reader who followed it would not come out of.
+    let mut inner = br#"{"schemaVersion":2,"manifests":[]}"#.to_vec();
+    for _ in 0..1_000 {
+        let child = Descriptor::of(media::OCI_IMAGE_INDEX, &inner);
+        inner =
+            json!({"schemaVersion": 2, "mediaType": media::OCI_IMAGE_INDEX, "manifests": [child]}).to_string().into();
+        repository.put(&sha256(&inner).to_string(), media::OCI_IMAGE_INDEX, inner.clone()).await.expecting(201);
+    }
+    server.stop().await;
+    assert_eq!(site.fsck_clean().manifests, 1_002);
+}
+
+#[tokio::test]
+async fn addresses_in_a_manifest_are_never_asked() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    repository.push_blob("{}").await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let inside = format!("http://{}/latest/meta-data", listener.local_addr().expect("bound"));
+    let foreign = Descriptor {
+        urls: vec![inside, "http://169.254.169.254/".to_owned(), "file:///etc/passwd".to_owned()],
+        ..Descriptor::of(media::DOCKER_LAYER_FOREIGN, b"elsewhere")
+    };
+    let manifest = crate::harness::image_of(&Descriptor::of("application/x", b"{}"), std::slice::from_ref(&foreign));
+    repository.push_manifest("v1", manifest.clone()).await;
+    assert_eq!(repository.manifest("v1").await, manifest);
+    repository.request("GET", &format!("blobs/{}", foreign.digest)).expect(404).await;
+    server.stop().await;
+    let asked = std::pin::pin!(listener.accept());
+    assert!(futures_util::FutureExt::now_or_never(asked).is_none(), "nobody connected");
+    site.fsck_clean();
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ async fn names_outside_the_grammar_are_refused_for_every_call() {
         "a*",
         "a;b",
         "CON",
+        "a/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "docket.db-WAL",
         long.as_str(),
         longer.as_str(),
     ];

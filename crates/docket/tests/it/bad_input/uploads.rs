@@ -150,3 +150,65 @@ async fn an_interrupted_chunk_can_be_continued_from_where_it_got() {
     server.stop().await;
     site.fsck_clean();
 }
+
+#[tokio::test]
+async fn an_upload_that_ended_is_unknown_to_every_call() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    let blob = bytes_of(1, 1_000);
+    let digest = sha256(&blob);
+    for (what, ending, status) in
+        [("finished", format!("?digest={digest}"), 201), ("refused", format!("?digest={}", sha512(b"other")), 400)]
+    {
+        let location = repository.start_upload().await;
+        server.request("PATCH", &location).body(blob.clone()).expect(202).await;
+        server.request("PUT", &format!("{location}{ending}")).expect(status).await;
+        for method in ["GET", "PATCH", "DELETE"] {
+            let refused = server.request(method, &location).body("more").expect(404).await;
+            assert_eq!(refused.code(), "BLOB_UPLOAD_UNKNOWN", "{method} when {what}");
+        }
+        let again = server.request("PUT", &format!("{location}?digest={digest}")).body(blob.clone()).expect(404).await;
+        assert_eq!(again.code(), "BLOB_UPLOAD_UNKNOWN", "{what}");
+    }
+    assert!(repository.blob(&digest).await == blob);
+    server.stop().await;
+    assert_eq!(site.staged(), [""; 0]);
+    site.fsck_clean();
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_be_told_is_told_to_go_on_or_why_not() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    let blob = bytes_of(1, 1_000);
+    let ask = |path: String| {
+        let waiting = Raw::new(format!("POST {}", repository.path(&path))).header("Expect", "100-continue");
+        waiting.header("Content-Length", "1000").body(blob.clone()).send(&server)
+    };
+    let told = ask(format!("blobs/uploads/?digest={}", sha256(&blob))).await.expecting(100);
+    assert!(told.body.starts_with(b"HTTP/1.1 201 "), "{:?}", told.body);
+    let refused = ask("blobs/uploads/?digest=sha256:short".to_owned()).await.expecting(400);
+    assert_eq!(refused.code(), "DIGEST_INVALID");
+    assert!(repository.blob(&sha256(&blob)).await == blob);
+    server.stop().await;
+    site.fsck_clean();
+}
+
+#[tokio::test]
+async fn many_ranges_at_once_are_answered_with_the_whole_and_once() {
+    let site = Site::new();
+    let server = Server::start(&site);
+    let repository = server.repository("a");
+    for length in [10_000, 200_000] {
+        let blob = bytes_of(2, length);
+        let digest = repository.push_blob(blob.clone()).await;
+        for ranges in [vec!["0-"; 1_000], vec!["0-0"; 1_300], vec!["-1", "0-1", "5-"]] {
+            let get = repository.request("GET", &format!("blobs/{digest}"));
+            let whole = get.header("range", format!("bytes={}", ranges.join(","))).expect(200).await;
+            assert!(whole.body == blob, "{} ranges", ranges.len());
+        }
+    }
+    server.stop().await;
+}
