@@ -9,19 +9,21 @@ use docket_proof::key::{Issuer, PublicKey};
 use docket_proof::merkle::{Frontier, Hash, leaf_hash};
 use docket_proof::receipt::Receipt;
 use docket_proof::statement::{EntryId, SignedStatement};
-use docket_store::{BatchRow, BlobBody, ClaimFilter, EntryRow, IssuerRow, StoredBlob};
+use docket_store::{BatchRow, BlobBody, BlobRow, ClaimFilter, EntryRow, IssuerRow, StoreError};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
 use crate::instance::Instance;
 use crate::issuers::{GENESIS_INDEX, ISSUER_TYPE};
-use crate::manifest::{new_manifest, parts};
+use crate::manifest::{new_manifest, parts, references};
 
 /// What was proved, and what could not be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FsckReport {
     /// Blobs whose bytes were hashed.
     pub blobs: u64,
+    /// Damaged blobs that nobody is shown until they are pushed again.
+    pub quarantined: u64,
     /// Manifests that were parsed and whose references were found.
     pub manifests: u64,
     /// Manifests of which a client deleted a part; pulling them fails, but nothing was lost by the store.
@@ -36,6 +38,20 @@ pub struct FsckReport {
     pub problems: Vec<String>,
 }
 
+/// What is done with damaged content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damaged {
+    Quarantine,
+    Leave,
+}
+
+/// What is wrong with a blob.
+struct Damage {
+    text: String,
+    /// Whether its bytes are certainly not what they should be, rather than out of reach.
+    is_certain: bool,
+}
+
 impl FsckReport {
     fn problem(&mut self, text: String) {
         if self.problems.len() < PROBLEMS_MAX {
@@ -45,21 +61,35 @@ impl FsckReport {
 }
 
 impl Instance {
-    /// Proves everything again. Reads all content; changes nothing. Works while the service runs.
+    /// Proves everything again. Reads all content; works while the service runs. Damaged content is set aside: nobody is
+    /// shown it any more, and a push of the same content makes it whole.
     pub async fn fsck(&self, permit: &Permit) -> Result<FsckReport, EngineError> {
+        self.prove(permit, Damaged::Quarantine).await
+    }
+
+    /// The same, and changes nothing.
+    pub async fn fsck_check_only(&self, permit: &Permit) -> Result<FsckReport, EngineError> {
+        self.prove(permit, Damaged::Leave).await
+    }
+
+    async fn prove(&self, permit: &Permit, damaged: Damaged) -> Result<FsckReport, EngineError> {
         permit.scope(Right::Admin)?;
         let mut report = FsckReport::default();
         if let Some(reason) = self.read_only() {
             report.problem(format!("the ledger is read-only: {reason}"));
         }
-        self.check_blobs(&mut report).await?;
+        self.check_blobs(damaged, &mut report).await?;
         self.check_manifests(&mut report).await?;
         self.check_ledger(&mut report).await?;
         self.check_tiles(&mut report).await?;
         Ok(report)
     }
 
-    async fn check_blobs(&self, report: &mut FsckReport) -> Result<(), EngineError> {
+    async fn check_blobs(&self, damaged: Damaged, report: &mut FsckReport) -> Result<(), EngineError> {
+        for digest in self.store.quarantined(PROBLEMS_MAX).await? {
+            report.quarantined += 1;
+            report.problem(format!("blob {digest} was damaged and is quarantined; push it again"));
+        }
         let mut after = 0;
         loop {
             let page = self.store.stored_blobs(after, PAGE).await?;
@@ -67,16 +97,8 @@ impl Instance {
             after = last.position;
             for blob in &page {
                 report.blobs += 1;
-                let (expected, row) = (blob.digest, &blob.row);
-                match self.hash_blob(blob).await {
-                    Ok((digest, _)) if digest != expected => {
-                        report.problem(format!("blob {expected} has the bytes of {digest}"));
-                    }
-                    Ok((_, size)) if size != row.size => {
-                        report.problem(format!("blob {expected} has {size} bytes, its row says {}", row.size));
-                    }
-                    Ok(_) => {}
-                    Err(failure) => report.problem(format!("blob {expected}: {failure}")),
+                if let Some(damage) = self.damage(&blob.digest, &blob.row).await {
+                    self.mend(blob.digest, damage, damaged, report).await?;
                 }
             }
         }
@@ -86,13 +108,57 @@ impl Instance {
         Ok(())
     }
 
-    async fn hash_blob(&self, blob: &StoredBlob) -> Result<(Digest, u64), EngineError> {
-        let algorithm = blob.digest.algorithm();
-        let bytes = match &blob.row.body {
+    /// What is wrong with a blob.
+    async fn damage(&self, expected: &Digest, row: &BlobRow) -> Option<Damage> {
+        let certain = |text| Some(Damage { text, is_certain: true });
+        match self.hash_blob(expected, row).await {
+            Ok((digest, _)) if digest != *expected => certain(format!("blob {expected} has the bytes of {digest}")),
+            Ok((_, size)) if size != row.size => {
+                certain(format!("blob {expected} has {size} bytes, its row says {}", row.size))
+            }
+            Ok(_) => None,
+            Err(EngineError::Store(failure @ StoreError::Damaged { .. })) => {
+                certain(format!("blob {expected}: {failure}"))
+            }
+            // It could not be read now; what cannot be read may be whole.
+            Err(failure) => Some(Damage { text: format!("blob {expected}: {failure}"), is_certain: false }),
+        }
+    }
+
+    /// Reports a damaged blob and sets it aside, after a second look while nobody else has it in hand: it may have been pushed
+    /// or collected since its row was read.
+    async fn mend(
+        &self,
+        digest: Digest,
+        damage: Damage,
+        damaged: Damaged,
+        report: &mut FsckReport,
+    ) -> Result<(), EngineError> {
+        let Some(hold) = self.store.hold(&digest) else {
+            report.problem(format!("{}; somebody is pushing it just now", damage.text));
+            return Ok(());
+        };
+        let Some(row) = self.store.stored_blob(&digest).await? else { return Ok(()) };
+        let Some(damage) = self.damage(&digest, &row).await else { return Ok(()) };
+        let is_composed = matches!(row.body, BlobBody::StatementOf(_) | BlobBody::ReceiptOf(_));
+        if damaged == Damaged::Leave || !damage.is_certain || is_composed {
+            report.problem(damage.text);
+            return Ok(());
+        }
+        self.store.quarantine(hold, &digest, &row.body).await?;
+        tracing::warn!(%digest, "damaged blob quarantined");
+        report.quarantined += 1;
+        report.problem(format!("{}; it is quarantined now, push it again", damage.text));
+        Ok(())
+    }
+
+    async fn hash_blob(&self, digest: &Digest, row: &BlobRow) -> Result<(Digest, u64), EngineError> {
+        let algorithm = digest.algorithm();
+        let bytes = match &row.body {
             BlobBody::Inline(bytes) => bytes.clone(),
             BlobBody::StatementOf(index) => self.ledger.first_statement(*index).await?.into(),
             BlobBody::ReceiptOf(index) => self.ledger.first_receipt_at(*index).await?.into(),
-            BlobBody::File => return Ok(self.store.blobs().verify(&blob.digest).await?),
+            BlobBody::File => return Ok(self.store.blobs().verify(digest).await?),
         };
         Ok((Digest::of(algorithm, &bytes), bytes.len() as u64))
     }
@@ -116,6 +182,11 @@ impl Instance {
                 let expected = new_manifest(digest, held.row.bytes.clone(), &manifest);
                 if (expected.media_type, expected.referrer) != (held.row.media_type.clone(), held.referrer.clone()) {
                     report.problem(format!("manifest {repository}@{digest} is not listed as what it is"));
+                }
+                for unknown in self.store.unknown_references(repository, &digest, references(&manifest)).await? {
+                    report.problem(format!(
+                        "manifest {repository}@{digest} names {unknown}, and the collector does not know; push the manifest again"
+                    ));
                 }
                 report.incomplete += u64::from(!self.is_complete(repository, &manifest).await?);
             }

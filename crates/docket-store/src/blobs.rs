@@ -85,6 +85,12 @@ impl Blobs {
         blocking(move || files.remove(&digest)).await
     }
 
+    /// Sets the bytes of a blob aside, if they are there, for people to look at.
+    pub(crate) async fn set_aside(&self, digest: &Digest) -> Result<(), StoreError> {
+        let (files, digest) = (self.files.clone(), *digest);
+        blocking(move || files.set_aside(&digest)).await
+    }
+
     /// Begins a walk over everything that is kept.
     pub async fn list(&self) -> Result<Listing, StoreError> {
         let files = self.files.clone();

@@ -7,6 +7,7 @@ use docket_oci::digest::Digest;
 use moka::sync::Cache;
 
 use crate::change::{Change, ManifestRow};
+use crate::collect::Removal;
 
 /// Manifest rows by repository and tag or digest.
 #[derive(Debug)]
@@ -85,7 +86,15 @@ impl ManifestCache {
                 | Change::DeleteBlob { .. }
                 | Change::Append(_)
                 | Change::Place(_)
-                | Change::Remove(_) => {}
+                | Change::Remove(
+                    Removal::References { .. }
+                    | Removal::Links { .. }
+                    | Removal::Rows { .. }
+                    | Removal::FileRow(_)
+                    | Removal::FreePages,
+                ) => {}
+                // Whose manifest it may have been is not known here, and damage is rare.
+                Change::Remove(Removal::Damaged(_)) => self.rows.invalidate_all(),
             }
         }
     }

@@ -30,7 +30,7 @@ impl Store {
     pub async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRow>, StoreError> {
         const TEXT: &str = "SELECT b.size, b.kind, b.entry_idx, b.body FROM repo r \
             JOIN digest d ON d.value = $2 JOIN blob_link l ON l.repo_id = r.id AND l.digest_id = d.id \
-            JOIN blob b ON b.digest_id = d.id WHERE r.name = $1";
+            JOIN blob b ON b.digest_id = d.id AND b.kind <> 4 WHERE r.name = $1";
         let values = [repository.as_str().into(), digest.to_key().into()];
         let row = fetch_optional(&self.readers, TEXT, &values).await.map_err(StoreError::database("read a blob"))?;
         row.map(|row| blob_row(&row, digest)).transpose()
@@ -44,7 +44,7 @@ impl Store {
     ) -> Result<Option<BlobLink>, StoreError> {
         const TEXT: &str = "SELECT b.size, l.linked_at FROM repo r JOIN digest d ON d.value = $2 \
             JOIN blob_link l ON l.repo_id = r.id AND l.digest_id = d.id \
-            JOIN blob b ON b.digest_id = d.id WHERE r.name = $1";
+            JOIN blob b ON b.digest_id = d.id AND b.kind <> 4 WHERE r.name = $1";
         let values = [repository.as_str().into(), digest.to_key().into()];
         let row = fetch_optional(&self.readers, TEXT, &values).await.map_err(StoreError::database("read a blob"))?;
         row.map(|row| Ok(BlobLink { size: number(&row, 0)?, linked_at: column(&row, 1)? })).transpose()
@@ -85,10 +85,10 @@ impl Store {
         const BY_TAG: &str = "SELECT d.value, m.media_type, b.body FROM repo r \
             JOIN tag t ON t.repo_id = r.id AND t.name = $2 \
             JOIN manifest m ON m.repo_id = r.id AND m.digest_id = t.digest_id \
-            JOIN digest d ON d.id = m.digest_id JOIN blob b ON b.digest_id = m.digest_id WHERE r.name = $1";
+            JOIN digest d ON d.id = m.digest_id JOIN blob b ON b.digest_id = m.digest_id AND b.body IS NOT NULL WHERE r.name = $1";
         const BY_DIGEST: &str = "SELECT d.value, m.media_type, b.body FROM repo r \
             JOIN digest d ON d.value = $2 JOIN manifest m ON m.repo_id = r.id AND m.digest_id = d.id \
-            JOIN blob b ON b.digest_id = m.digest_id WHERE r.name = $1";
+            JOIN blob b ON b.digest_id = m.digest_id AND b.body IS NOT NULL WHERE r.name = $1";
         let (text, key) = match reference {
             Reference::Tag(tag) => (BY_TAG, Value::from(tag.as_str())),
             Reference::Digest(digest) => (BY_DIGEST, digest.to_key().into()),

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use docket_oci::digest::Digest;
 use tokio::sync::Notify;
 
+use crate::StoreError;
+
 /// The claims on the files of one store.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Claims(Arc<Held>);
@@ -34,9 +36,9 @@ pub(crate) struct PushClaim {
     digest: Digest,
 }
 
-/// A claim of a remover: nobody else has one on this digest.
+/// A claim of whoever removes the bytes of a blob, or looks whether they are whole: nobody else has one on this digest.
 #[derive(Debug)]
-pub(crate) struct RemoveClaim {
+pub struct RemoveClaim {
     held: Arc<Held>,
     digest: Digest,
 }
@@ -87,6 +89,22 @@ impl Drop for PushClaim {
             Some(Holders::Pushes(count)) if *count > 1 => *count -= 1,
             _ => drop(claims.remove(&self.digest)),
         }
+    }
+}
+
+impl RemoveClaim {
+    /// Does something with the bytes in a task of its own, which holds the claim until it is done: whoever waits for it may go
+    /// away, the work goes on all the same.
+    pub(crate) async fn held_during(
+        self,
+        work: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let work = tokio::spawn(async move {
+            let done = work.await;
+            drop(self);
+            done
+        });
+        work.await.unwrap_or(Err(StoreError::Stopped))
     }
 }
 

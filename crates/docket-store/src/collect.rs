@@ -51,6 +51,7 @@ pub(crate) enum Removal {
     Links { after: LinkKey, until: LinkKey, linked_until: i64 },
     Rows { after: u64, until: u64 },
     FileRow(Digest),
+    Damaged(Digest),
     FreePages,
 }
 
@@ -207,22 +208,16 @@ impl Store {
         self.remove(Removal::FreePages).await.map(drop)
     }
 
-    async fn remove(&self, removal: Removal) -> Result<(u64, u64), StoreError> {
+    pub(crate) async fn remove(&self, removal: Removal) -> Result<(u64, u64), StoreError> {
         match self.writer.write(Change::Remove(removal)).await? {
             Outcome::Removed { rows, bytes } => Ok((rows, bytes)),
             outcome => unreachable!("a removal is answered with what was removed, not with {outcome:?}"),
         }
     }
 
-    /// In a task of its own, which holds the claim: whoever waits for it may go away, the removal goes on all the same.
     async fn remove_bytes(&self, claim: RemoveClaim, digest: &Digest) -> Result<(), StoreError> {
         let (blobs, digest) = (self.blobs().clone(), *digest);
-        let removal = tokio::spawn(async move {
-            let removed = blobs.remove(&digest).await;
-            drop(claim);
-            removed
-        });
-        removal.await.unwrap_or(Err(StoreError::Stopped))
+        claim.held_during(async move { blobs.remove(&digest).await }).await
     }
 }
 
@@ -254,6 +249,8 @@ pub(crate) async fn remove(connection: &mut SqliteConnection, removal: &Removal)
         no_manifest!(),
         " AND NOT EXISTS (SELECT 1 FROM blob_link l WHERE l.digest_id = b.digest_id)"
     );
+    const DAMAGED: &str = "UPDATE blob SET kind = 4, body = NULL \
+        WHERE digest_id = (SELECT id FROM digest WHERE value = $1) AND kind IN (0, 1)";
     let (rows, bytes) = match removal {
         Removal::References { after, until } => {
             let values = [after.0, after.1, after.2, until.0, until.1, until.2].map(Value::from);
@@ -273,6 +270,7 @@ pub(crate) async fn remove(connection: &mut SqliteConnection, removal: &Removal)
         Removal::FileRow(digest) => {
             (execute(connection, FILE_ROW, &[digest.to_key().into(), empty_config()]).await?, 0)
         }
+        Removal::Damaged(digest) => (execute(connection, DAMAGED, &[digest.to_key().into()]).await?, 0),
         Removal::FreePages => (execute(connection, "PRAGMA incremental_vacuum(256)", &[]).await?, 0),
     };
     Ok(Outcome::Removed { rows, bytes })

@@ -379,8 +379,8 @@ static DIGESTS: Lookup =
     Lookup::new(&["value"], "SELECT d.value, d.id FROM want CROSS JOIN digest d WHERE d.value = want.value");
 static LINKS: Lookup = Lookup::new(
     &["repo_id", "digest_id"],
-    "SELECT l.repo_id, l.digest_id FROM want CROSS JOIN blob_link l \
-     WHERE l.repo_id = want.repo_id AND l.digest_id = want.digest_id",
+    "SELECT l.repo_id, l.digest_id FROM want CROSS JOIN blob_link l CROSS JOIN blob b \
+     WHERE l.repo_id = want.repo_id AND l.digest_id = want.digest_id AND b.digest_id = l.digest_id AND b.kind <> 4",
 );
 static MANIFESTS: Lookup = Lookup::new(
     &["repo_id", "digest_id"],

@@ -1,12 +1,14 @@
 //! Everything that is stored, page by page: what `fsck` walks.
 
+use std::collections::HashSet;
+
 use docket_oci::digest::Digest;
 use docket_oci::name::{RepositoryName, Tag};
 use sqlx::sqlite::SqliteRow;
 
 use crate::catalog::{blob_row, digest, number, parsed};
 use crate::change::{BlobRow, ManifestRow, NewReferrer};
-use crate::sql::{column, fetch_all, fetch_optional};
+use crate::sql::{Lookup, column, fetch_all, fetch_optional};
 use crate::{Store, StoreError};
 
 /// A blob and the position after which the next page starts.
@@ -37,7 +39,7 @@ impl Store {
     /// Blobs after a position, at most `limit`.
     pub async fn stored_blobs(&self, after: u64, limit: usize) -> Result<Vec<StoredBlob>, StoreError> {
         const TEXT: &str = "SELECT b.size, b.kind, b.entry_idx, b.body, d.value, d.id FROM blob b \
-            JOIN digest d ON d.id = b.digest_id WHERE b.digest_id > $1 ORDER BY b.digest_id LIMIT $2";
+            JOIN digest d ON d.id = b.digest_id WHERE b.digest_id > $1 AND b.kind <> 4 ORDER BY b.digest_id LIMIT $2";
         let rows = fetch_all(&self.readers, TEXT, &[after.into(), (limit as u64).into()]).await;
         let rows = rows.map_err(StoreError::database("walk the blobs"))?;
         let stored = |row| {
@@ -91,6 +93,21 @@ impl Store {
         rows.iter().map(named_digest).collect()
     }
 
+    /// Which of the things that a manifest names the collector does not know of.
+    pub async fn unknown_references(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Digest,
+        targets: Vec<Digest>,
+    ) -> Result<Vec<Digest>, StoreError> {
+        let failed = || StoreError::database("read references");
+        let mut connection = self.readers.acquire().await.map_err(failed())?;
+        let key = |target: &Digest| vec![repository.as_str().into(), manifest.to_key().into(), target.to_key().into()];
+        let rows = KNOWN_REFERENCES.run(&mut connection, &targets.iter().map(key).collect::<Vec<_>>()).await;
+        let known = rows.map_err(failed())?.iter().map(|row| digest(row, 0)).collect::<Result<HashSet<_>, _>>()?;
+        Ok(targets.into_iter().filter(|target| !known.contains(target)).collect())
+    }
+
     /// The artifact under which queries find an entry.
     pub async fn indexed_subject(&self, index: u64) -> Result<Option<Digest>, StoreError> {
         const TEXT: &str = "SELECT d.value FROM entry e JOIN digest d ON d.id = e.subject_id WHERE e.idx = $1";
@@ -127,3 +144,12 @@ fn referrer(row: &SqliteRow) -> Result<Option<NewReferrer>, StoreError> {
     }
     Ok(Some(NewReferrer { subject: digest(row, 6)?, artifact_type: column(row, 7)?, descriptor: column(row, 8)? }))
 }
+
+// What is composed from the ledger is never collected and needs no reference.
+static KNOWN_REFERENCES: Lookup = Lookup::new(
+    &["repo", "manifest", "target"],
+    "SELECT t.value FROM want CROSS JOIN digest t WHERE t.value = want.target AND (EXISTS (SELECT 1 FROM reference f \
+     JOIN repo r ON r.id = f.repo_id JOIN digest m ON m.id = f.manifest_id \
+     WHERE f.target_id = t.id AND r.name = want.repo AND m.value = want.manifest) \
+     OR EXISTS (SELECT 1 FROM blob b WHERE b.digest_id = t.id AND b.kind IN (2, 3)))",
+);

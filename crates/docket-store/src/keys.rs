@@ -9,6 +9,7 @@
 //! ├── keys/receipt.key      signs tree heads, and so receipts
 //! ├── keys/statement.key    signs the service's own statements (genesis, issuers)
 //! ├── blobs/<alg>/<hex>     content above 64 KiB; smaller content is a row
+//! ├── quarantine/<alg>/<hex> damaged content that fsck set aside; for people to look at, nothing reads it
 //! ├── tiles/tile/<l>/<n>    full tiles of the tree (C2SP tlog-tiles names); rebuildable from rows
 //! └── staging/<uuid>        uploads in progress and files not yet renamed; beside each upload session
 //!     staging/<uuid>.session    a note on whose it is, so that a restart does not end it; the rest goes at start
@@ -84,6 +85,11 @@ impl DataFolder {
     /// have found names among millions fast for decades.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
         self.blobs().join(digest.algorithm().as_str()).join(digest.hex())
+    }
+
+    /// Where damaged content of this digest is set aside.
+    pub fn quarantined(&self, digest: &Digest) -> PathBuf {
+        self.root.join("quarantine").join(digest.algorithm().as_str()).join(digest.hex())
     }
 
     /// Folder that full tiles are exported below.

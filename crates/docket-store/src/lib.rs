@@ -18,6 +18,7 @@ mod error;
 mod guard;
 mod inventory;
 mod probe;
+mod quarantine;
 mod rows;
 mod sql;
 mod stats;
@@ -32,6 +33,7 @@ pub use change::{
     Append, AppendOutcome, BatchRow, BlobBody, BlobLink, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestPut,
     ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow, PutOutcome, ReferrerRow,
 };
+pub use claims::RemoveClaim;
 pub use collect::{KeptFile, LinkKey, Look, ReferenceKey};
 pub use error::StoreError;
 pub use guard::{GuardPoint, HeadGuard};

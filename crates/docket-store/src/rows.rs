@@ -169,13 +169,14 @@ const BLOB_KIND: usize = 2;
 static REPO: Insert = Insert::new("repo", &["id", "name"], "");
 static DIGEST: Insert = Insert::new("digest", &["id", "value"], "");
 static TERM: Insert = Insert::new("term", &["id", "value"], "");
-// Content is named by its digest, so a row that stands already has the same bytes. Only a manifest above the inline size
-// that was pushed as a blob before moves from its file into the row, for manifests are read from rows.
+// Content is named by its digest, so a row that stands already has the same bytes, unless they were set aside as damaged.
+// Else only a manifest above the inline size that was pushed as a blob before moves from its file into the row, for manifests
+// are read from rows.
 static BLOB: Insert = Insert::new(
     "blob",
     &["digest_id", "size", "kind", "entry_idx", "body"],
-    "ON CONFLICT (digest_id) DO UPDATE SET kind = excluded.kind, body = excluded.body \
-     WHERE blob.kind = 1 AND excluded.kind = 0",
+    "ON CONFLICT (digest_id) DO UPDATE SET size = excluded.size, kind = excluded.kind, entry_idx = excluded.entry_idx, \
+     body = excluded.body WHERE blob.kind = 4 OR (blob.kind = 1 AND excluded.kind = 0)",
 );
 static LINK: Insert = Insert::new(
     "blob_link",

@@ -18,7 +18,8 @@ CREATE TABLE digest (
 );
 
 -- Content, whoever holds it. Where the bytes are: kind 0 = in `body`; 1 = a file;
--- 2 and 3 = composed from entry `entry_idx` (its transparent statement, its bare receipt).
+-- 2 and 3 = composed from entry `entry_idx` (its transparent statement, its bare receipt); 4 = nowhere: it was damaged and
+-- set aside, nobody is shown it, and the next push of the content takes the row over.
 CREATE TABLE blob (
     digest_id {ID} PRIMARY KEY,
     size BIGINT NOT NULL,

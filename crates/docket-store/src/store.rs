@@ -29,7 +29,7 @@ pub struct Store {
     pub(crate) cache: Arc<ManifestCache>,
     pub(crate) writer: Writer,
     tasks: WriterTasks,
-    folders: Arc<Folders>,
+    pub(crate) folders: Arc<Folders>,
     blobs: Blobs,
     /// Held for its lock.
     _lock: File,

@@ -11,6 +11,7 @@ mod genesis;
 mod naive;
 mod placement;
 mod policy;
+mod quarantine;
 mod refusal;
 mod repetition;
 mod rollback;

@@ -64,6 +64,14 @@ impl FsBlobs {
         }
     }
 
+    pub(super) fn set_aside(&self, digest: &Digest) -> Result<(), StoreError> {
+        let from = self.folder.blob(digest);
+        if !from.exists() {
+            return Ok(());
+        }
+        self.folders.install(&from, &self.folder.quarantined(digest))
+    }
+
     pub(super) fn list(&self) -> Result<FsListing, StoreError> {
         let mut open = Vec::new();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {

@@ -48,6 +48,7 @@ pub(super) fn routes() -> Router {
         .route(NAMES_PATH, get(names))
         .route(ISSUERS_PATH, get(issuers).post(admit))
         .route(FSCK_PATH, post(fsck))
+        .route(FSCK_CHECK_PATH, post(fsck_check_only))
         .route(RELOAD_PATH, post(reload))
         .route(GC_PATH, get(collector).post(collect))
 }
@@ -151,6 +152,14 @@ async fn reload(Extension(running): Extension<Arc<Running>>) -> Response<Body> {
     }
 }
 
+async fn fsck_check_only(Extension(context): Extension<Context>) -> Response<Body> {
+    let answer = match context.permit(Right::Admin, None) {
+        Ok(permit) => context.instance.fsck_check_only(&permit).await,
+        Err(failure) => Err(failure),
+    };
+    answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |report| json(&report))
+}
+
 async fn collector(Extension(context): Extension<Context>) -> Response<Body> {
     json(&context.instance.collector_stats())
 }
@@ -181,6 +190,7 @@ pub(crate) const NAMES_PATH: &str = "/admin/v1/names";
 pub(crate) const NAMES_PAGE: usize = 1_000;
 pub(crate) const RELOAD_PATH: &str = "/admin/v1/reload";
 pub(crate) const FSCK_PATH: &str = "/admin/v1/fsck";
+pub(crate) const FSCK_CHECK_PATH: &str = "/admin/v1/fsck/check";
 pub(crate) const GC_PATH: &str = "/admin/v1/gc";
 /// Names the data folder that a command means.
 pub(crate) const DATA_HEADER: &str = "x-docket-data";

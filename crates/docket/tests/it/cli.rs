@@ -1,6 +1,6 @@
 //! The command line misused: every mistake ends with the right exit code, one clear message, and nothing changed.
 
-use crate::harness::{LayoutFolder, SERVICE, Said, Server, Shell, Site, reviewed};
+use crate::harness::{Ask, LayoutFolder, SERVICE, Said, Server, Shell, Site, bytes_of, reviewed};
 
 mod help;
 mod keys;

@@ -1,6 +1,6 @@
 //! What an operator types: `init`, `serve`, `issuer`, `fsck`.
 
-use super::{Desk, SERVICE, Server, Shell, Site};
+use super::{Ask as _, Desk, SERVICE, Server, Shell, Site, bytes_of};
 
 #[test]
 fn init_says_the_same_to_people_and_programs() {
@@ -150,4 +150,27 @@ async fn fsck_says_the_same_with_and_without_a_server() {
     let entries = site.fsck_clean().entries;
     assert!(while_running.out.contains(&format!("{entries} entries")), "{}", while_running.out);
     shell.docket("fsck --data nowhere").fails(1, &["holds no docket data"]);
+}
+
+#[tokio::test]
+async fn fsck_sets_damaged_content_aside_and_a_push_makes_it_whole() {
+    let site = Site::new();
+    let (shell, server) = (Shell::new(site.folder()), Server::start(&site));
+    let repository = server.repository("wabbit/net-monitor");
+    let bytes = bytes_of(1, 100_000);
+    let digest = repository.push_blob(bytes.clone()).await;
+    let file = site.data().join("blobs/sha256").join(digest.hex());
+    std::fs::write(&file, "rotten").expect("the blob's file");
+    let found = format!("problem  blob {digest} has the bytes of sha256:");
+    let look = shell.docket("fsck --data data --check-only").expect(1);
+    assert!(look.out.starts_with(&found) && file.exists(), "{}", look.out);
+    let said = shell.docket("fsck --data data").expect(1);
+    assert!(said.out.starts_with(&found) && said.out.contains("\nquarantined  1 blobs"), "{}", said.out);
+    assert!(!file.exists());
+    let refused = repository.request("GET", &format!("blobs/{digest}")).expect(404).await;
+    assert_eq!(refused.code(), "BLOB_UNKNOWN");
+    assert_eq!(repository.push_blob(bytes.clone()).await, digest);
+    assert_eq!(repository.blob(&digest).await, bytes);
+    server.stop().await;
+    site.fsck_clean();
 }
