@@ -4,7 +4,7 @@ use std::fs::File;
 
 use bytes::Bytes;
 use docket_oci::digest::Digest;
-use docket_store::{BlobBody, BlobSource, StoreError};
+use docket_store::{BlobBody, BlobSource, StoreError, StoredObject};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
@@ -26,6 +26,8 @@ pub enum BlobContent {
     Bytes(Bytes),
     /// An open file of just this content; read it with [`BlobReader`](docket_store::BlobReader).
     File(File),
+    /// An object of a bucket, not read yet.
+    Object(StoredObject),
 }
 
 impl Instance {
@@ -35,8 +37,9 @@ impl Instance {
         let row = self.store.blob(repository, digest).await?.ok_or(EngineError::BlobUnknown(*digest))?;
         let content = match row.body {
             BlobBody::Inline(bytes) => BlobContent::Bytes(bytes),
-            BlobBody::File => match self.store.blobs().open(digest) {
+            BlobBody::File => match self.store.blobs().open(digest, row.size) {
                 Ok(BlobSource::File(file)) => BlobContent::File(file),
+                Ok(BlobSource::Object(object)) => BlobContent::Object(object),
                 // It may have been collected since its row was read.
                 Err(_) if self.store.blob(repository, digest).await?.is_none() => {
                     return Err(EngineError::BlobUnknown(*digest));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use docket_proof::key::{Issuer, KeyFile, PublicKey, SigningKey};
 use docket_store::keys::DataFolder;
-use docket_store::{HeadGuard, Store, StoreError};
+use docket_store::{BlobStorage, HeadGuard, Store, StoreError};
 
 use crate::access::Access;
 use crate::clock::Clock;
@@ -30,6 +30,8 @@ pub struct Options {
     pub conduct: Conduct,
     /// Seconds without a request after which an upload session ends.
     pub upload_idle_seconds_max: u64,
+    /// Where blobs above the size of a row are kept.
+    pub storage: BlobStorage,
 }
 
 /// What `create` made.
@@ -79,7 +81,7 @@ impl Instance {
 
     /// Opens what `create` made and checks the ledger's head against its guard and its signature.
     pub async fn open(folder: &Path, options: Options) -> Result<Self, EngineError> {
-        let store = Arc::new(Store::open(DataFolder::new(folder)).await?);
+        let store = Arc::new(Store::open(DataFolder::new(folder), options.storage.clone()).await?);
         match Self::start(Arc::clone(&store), options).await {
             Ok(instance) => Ok(instance),
             Err(failure) => {

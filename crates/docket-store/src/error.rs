@@ -54,6 +54,26 @@ pub enum StoreError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// Environment: the bucket did not do what it was asked for.
+    #[error("the object store could not {verb} {key}")]
+    Remote {
+        /// What was attempted.
+        verb: &'static str,
+        /// On which object.
+        key: String,
+        /// Why it failed.
+        source: Box<object_store::Error>,
+    },
+    /// Operator: the blobs of this folder are somewhere else.
+    #[error(
+        "the blobs of this data folder are kept in {kept}, not in {configured}; put the [storage] section of the configuration right, nothing was changed"
+    )]
+    OtherStorage {
+        /// Where they are.
+        kept: String,
+        /// Where the configuration says they are.
+        configured: String,
+    },
     /// Environment: the database refused.
     #[error("database: cannot {verb}")]
     Database {

@@ -26,7 +26,8 @@ mod store;
 mod writer;
 
 pub use blobs::{
-    BlobReader, BlobSource, Blobs, ChunkStart, KeptBlob, LeftSession, Listing, SessionNote, StagedBlob, Staging,
+    BlobReader, BlobSource, BlobStorage, Blobs, ChunkStart, KeptBlob, LeftSession, Listing, ObjectStream, S3Settings,
+    SessionNote, StagedBlob, Staging, StoredObject,
 };
 pub use catalog::ClaimFilter;
 pub use change::{

@@ -9,7 +9,7 @@ use docket_oci::name::{RepositoryName, Tag};
 use sqlx::sqlite::SqlitePool;
 
 use crate::StoreError;
-use crate::blobs::{Blobs, StagedBlob};
+use crate::blobs::{BlobStorage, Blobs, StagedBlob};
 use crate::cache::ManifestCache;
 use crate::change::{Append, AppendOutcome, Change, ManifestPut, NewPlacement, Outcome, PutOutcome};
 use crate::durable::{Folders, sync_folder};
@@ -57,31 +57,33 @@ impl Store {
         }
         sqlx::Connection::close(connection).await.map_err(StoreError::database("close"))?;
         sync_folder(folder.root())?;
-        Self::start(folder, lock).await
+        Self::start(folder, lock, BlobStorage::Files).await
     }
 
     /// Opens a store that `create` made. What interrupted uploads left stays until [`Blobs::left_sessions`] is asked.
-    pub async fn open(folder: DataFolder) -> Result<Self, StoreError> {
+    pub async fn open(folder: DataFolder, storage: BlobStorage) -> Result<Self, StoreError> {
         if !folder.database().exists() {
             return Err(StoreError::NotInitialised(folder.root().to_owned()));
         }
         let lock = lock(&folder)?;
         check_version(&folder).await?;
-        Self::start(folder, lock).await
+        check_storage(&folder, &storage).await?;
+        Self::start(folder, lock, storage).await
     }
 
-    async fn start(folder: DataFolder, lock: File) -> Result<Self, StoreError> {
+    async fn start(folder: DataFolder, lock: File, storage: BlobStorage) -> Result<Self, StoreError> {
         let folder = Arc::new(folder);
         let cache = Arc::new(ManifestCache::new());
         let (writer, tasks) = Writer::start(&folder, Arc::clone(&cache)).await?;
         let readers = open_readers(&folder.database());
         let folders = Arc::new(Folders::new(folder.root()));
-        let blobs = Blobs::new(Arc::clone(&folder), Arc::clone(&folders));
+        let blobs = Blobs::new(Arc::clone(&folder), Arc::clone(&folders), storage)?;
         Ok(Self { folder, readers, cache, writer, tasks, folders, blobs, _lock: lock })
     }
 
     /// Finishes what is queued and closes every file.
     pub async fn close(self) {
+        self.blobs.close().await;
         drop(self.writer);
         self.tasks.join().await;
         self.readers.close().await;
@@ -218,6 +220,33 @@ async fn check_version(folder: &DataFolder) -> Result<(), StoreError> {
         found => {
             let found = found.unwrap_or_else(|| "none".to_owned());
             Err(StoreError::FormatVersion { folder: folder.root().to_owned(), found })
+        }
+    }
+}
+
+/// A folder's blobs are in one place: a server that looked into another would find every blob missing, and its collector would
+/// judge the blobs of somebody else. A bucket is written down when it is first configured, which must be before any blob.
+async fn check_storage(folder: &DataFolder, storage: &BlobStorage) -> Result<(), StoreError> {
+    const KEPT: &str = "SELECT value FROM meta WHERE name = 'blobs'";
+    const FILES: &str = "SELECT 1 FROM blob WHERE kind = 1 LIMIT 1";
+    const KEEP: &str = "INSERT INTO meta (name, value) VALUES ('blobs', $1)";
+    let (configured, failed) = (storage.to_string(), |source| StoreError::Database { verb: "find the blobs", source });
+    let reader = open_readers(&folder.database());
+    let kept = fetch_optional(&reader, KEPT, &[]).await.map_err(failed)?;
+    let kept = kept.map(|row| column::<String>(&row, 0)).transpose()?;
+    let files = fetch_optional(&reader, FILES, &[]).await.map_err(failed)?.is_some();
+    reader.close().await;
+    match (kept, storage) {
+        (None, BlobStorage::Files) => Ok(()),
+        (None, BlobStorage::S3(_)) if !files => {
+            let mut connection = crate::sql::open_writer(&folder.database()).await?;
+            crate::sql::execute(&mut connection, KEEP, &[configured.as_str().into()]).await.map_err(failed)?;
+            sqlx::Connection::close(connection).await.map_err(failed)
+        }
+        (Some(kept), _) if kept == configured => Ok(()),
+        (kept, _) => {
+            let kept = kept.unwrap_or_else(|| BlobStorage::Files.to_string());
+            Err(StoreError::OtherStorage { kept, configured })
         }
     }
 }

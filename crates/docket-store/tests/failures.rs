@@ -6,7 +6,7 @@ use std::path::Path;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::keys::DataFolder;
-use docket_store::{ManifestPut, NewManifest, PutOutcome, Store, StoreError};
+use docket_store::{BlobStorage, ManifestPut, NewManifest, PutOutcome, Store, StoreError};
 use futures_util::future::join_all;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -70,7 +70,7 @@ async fn fail_one_of_a_group(trigger: &'static str) -> StoreError {
     assert_eq!(store.put_manifest(put(40, false)).await.expect("answered"), PutOutcome::Stored { absent: 0 });
     assert_stands(&store, 40).await;
     store.close().await;
-    let store = Store::open(DataFolder::new(&data)).await.expect("opened");
+    let store = Store::open(DataFolder::new(&data), BlobStorage::Files).await.expect("opened");
     assert_all_but_17_stand(&store).await;
     assert_stands(&store, 40).await;
     store.close().await;

@@ -5,8 +5,8 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::keys::{DataFolder, INLINE_BYTES_MAX};
 use docket_store::{
-    Append, AppendOutcome, BatchRow, BlobBody, BlobReader, BlobSource, ClaimFilter, HeadRow, ManifestPut, NewEntry,
-    NewManifest, NewReferrer, PutOutcome, Store, StoreError,
+    Append, AppendOutcome, BatchRow, BlobBody, BlobReader, BlobSource, BlobStorage, ClaimFilter, HeadRow, ManifestPut,
+    NewEntry, NewManifest, NewReferrer, PutOutcome, Store, StoreError,
 };
 use sqlx::Connection as _;
 
@@ -27,7 +27,8 @@ impl Fixture {
 
     async fn reopen(self) -> Self {
         self.store.close().await;
-        let store = Store::open(DataFolder::new(self.folder.path().join("data"))).await.expect("opened");
+        let store =
+            Store::open(DataFolder::new(self.folder.path().join("data")), BlobStorage::Files).await.expect("opened");
         Self { store, folder: self.folder }
     }
 
@@ -105,7 +106,7 @@ fn append(expected: Option<(u64, [u8; 32])>, size: u64, entries: &[u8]) -> Appen
 }
 
 async fn read(store: &Store, digest: &Digest, size: u64) -> Vec<u8> {
-    let BlobSource::File(file) = store.blobs().open(digest).expect("open");
+    let BlobSource::File(file) = store.blobs().open(digest, size).expect("open") else { panic!("not a file") };
     let mut reader = BlobReader::new(file, 0, size);
     let mut content = Vec::new();
     while let Some(chunk) = reader.next().await {
@@ -315,16 +316,16 @@ async fn claims_are_found_by_every_filter() {
 async fn a_second_opening_is_refused_and_so_is_data_of_another_version() {
     let fixture = Fixture::new().await;
     let path = fixture.folder.path().join("data");
-    assert!(matches!(Store::open(DataFolder::new(&path)).await, Err(StoreError::Locked(_))));
+    assert!(matches!(Store::open(DataFolder::new(&path), BlobStorage::Files).await, Err(StoreError::Locked(_))));
     assert!(matches!(Store::create(DataFolder::new(&path), &[]).await, Err(StoreError::AlreadyInitialised(_))));
-    let nothing = Store::open(DataFolder::new(fixture.folder.path())).await;
+    let nothing = Store::open(DataFolder::new(fixture.folder.path()), BlobStorage::Files).await;
     assert!(matches!(nothing, Err(StoreError::NotInitialised(_))));
     fixture.store.close().await;
     let connection = sqlx::SqliteConnection::connect(&path.join("docket.db").to_string_lossy()).await;
     let mut connection = connection.expect("opened");
     sqlx::query("UPDATE meta SET value = '99' WHERE name = 'format'").execute(&mut connection).await.expect("changed");
     connection.close().await.expect("closed");
-    let refused = Store::open(DataFolder::new(&path)).await.expect_err("another version");
+    let refused = Store::open(DataFolder::new(&path), BlobStorage::Files).await.expect_err("another version");
     assert!(matches!(&refused, StoreError::FormatVersion { found, .. } if found == "99"), "{refused}");
 }
 

@@ -6,6 +6,7 @@ mod gc;
 mod limits;
 mod ops;
 mod registry;
+mod storage;
 mod tls;
 mod uploads;
 
@@ -15,12 +16,15 @@ pub(crate) use ops::Ops;
 pub(crate) use registry::Registry;
 pub(crate) use uploads::Uploads;
 
+use storage::Storage;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use docket_engine::CrashPoint;
+use docket_store::BlobStorage;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use ipnet::IpNet;
@@ -53,6 +57,8 @@ struct Written {
     registry: Registry,
     /// Blobs on their way in.
     uploads: Uploads,
+    /// Where blobs are kept.
+    storage: Storage,
 }
 
 impl Default for Written {
@@ -71,6 +77,7 @@ impl Default for Written {
             ops: ops::Written::default(),
             registry: Registry::default(),
             uploads: Uploads::default(),
+            storage: Storage::default(),
         }
     }
 }
@@ -115,6 +122,8 @@ pub(crate) struct Config {
     pub registry: Registry,
     /// `[uploads]`.
     pub uploads: Uploads,
+    /// Where blobs are kept (`[storage]`).
+    pub storage: BlobStorage,
     /// Every key, sections as `section.key`, with its value: what a reload compares.
     pub values: BTreeMap<String, serde_json::Value>,
 }
@@ -177,6 +186,7 @@ impl Config {
             ops: written.ops.check()?,
             registry: written.registry,
             uploads: written.uploads.check()?,
+            storage: written.storage.place()?,
             values,
         })
     }
@@ -209,6 +219,7 @@ const TOP_LEVEL: &[&str] = &[
     "ops",
     "registry",
     "uploads",
+    "storage",
 ];
 
 /// Where tests of recovery make the process die (`DOCKET_CRASH_AT`). Builds without debug assertions have no such door.

@@ -194,6 +194,7 @@ impl Site {
                 file.read_to_end(&mut bytes).expect("read");
                 bytes
             }
+            BlobContent::Object(_) => panic!("these sites have no bucket"),
         };
         assert_eq!(bytes.len() as u64, blob.size);
         bytes
@@ -280,8 +281,13 @@ impl Closed {
 
     /// Opens it, or says why not.
     pub(crate) async fn try_open(self) -> Result<Site, (EngineError, Self)> {
-        let options =
-            Options { clock: self.clock(), crash_at: None, conduct: Conduct::default(), upload_idle_seconds_max: 3600 };
+        let options = Options {
+            clock: self.clock(),
+            crash_at: None,
+            conduct: Conduct::default(),
+            upload_idle_seconds_max: 3600,
+            storage: docket_store::BlobStorage::Files,
+        };
         match Instance::open(&self.path(), options).await {
             Ok(instance) => Ok(Site { instance, closed: self }),
             Err(failure) => Err((failure, self)),

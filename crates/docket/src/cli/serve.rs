@@ -143,6 +143,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
         crash_at: crash_point()?,
         conduct: config.registry.conduct(),
         upload_idle_seconds_max: config.uploads.idle_seconds(),
+        storage: config.storage.clone(),
     })
 }
 

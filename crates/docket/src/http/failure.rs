@@ -115,6 +115,9 @@ impl Failure {
             EngineError::Store(StoreError::DiskFull(_)) => {
                 Self::unavailable(error, context, "the registry's disk is full; nothing was changed")
             }
+            EngineError::Store(StoreError::Remote { .. }) => {
+                Self::unavailable(error, context, "the registry's object store failed; nothing was changed, try again")
+            }
             EngineError::Unreadable => Self::unavailable(
                 error,
                 context,

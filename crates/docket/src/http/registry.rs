@@ -132,7 +132,7 @@ impl Registry<'_> {
             }
             Call::Blob { digest, head: false, .. } => {
                 let blob = instance.blob(&permit, &digest).await.map_err(fail)?;
-                Ok(send(blob, &digest, self.headers, self.context.peer.as_deref()))
+                send(blob, &digest, self.headers, self.context.peer.as_deref()).await.map_err(fail)
             }
             Call::DeleteBlob { digest, .. } => {
                 let deleted = instance.delete_blob(&permit, &digest).await;

@@ -62,10 +62,20 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
 }
 
 /// Answers with a blob, whole or the range that was asked for (RFC 9110 §14).
-pub(super) fn send(blob: Blob, digest: &Digest, request: &HeaderMap, peer: Option<&Peer>) -> Response<Body> {
+pub(super) async fn send(
+    blob: Blob,
+    digest: &Digest,
+    request: &HeaderMap,
+    peer: Option<&Peer>,
+) -> Result<Response<Body>, EngineError> {
     let etag = etag(digest);
     if matches_etag(request, &etag) {
-        return not_modified(&etag);
+        return Ok(not_modified(&etag));
+    }
+    if let BlobContent::Object(object) = &blob.content
+        && let Some(link) = object.link().await?
+    {
+        return Ok(elsewhere(&link, digest));
     }
     let text = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     // A client that goes on with other content wants all of this one (RFC 9110 §13.1.5). There are no dates here.
@@ -76,12 +86,12 @@ pub(super) fn send(blob: Blob, digest: &Digest, request: &HeaderMap, peer: Optio
         Ranged::Part { start, end_inclusive } => (StatusCode::PARTIAL_CONTENT, start, end_inclusive + 1),
         Ranged::Unsatisfiable => {
             let message = format!("the blob has {} bytes, none of them in the range asked for", blob.size);
-            return Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", message)
+            return Ok(Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", message)
                 .with(header::CONTENT_RANGE, &format!("bytes */{}", blob.size))
-                .oci();
+                .oci());
         }
     };
-    let mut response = Response::new(content(blob.content, start, end, peer));
+    let mut response = Response::new(content(blob.content, start, end, peer).await?);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     blob_headers(headers, digest, end - start);
@@ -89,6 +99,17 @@ pub(super) fn send(blob: Blob, digest: &Digest, request: &HeaderMap, peer: Optio
         let range = format!("bytes {start}-{}/{}", end - 1, blob.size);
         headers.insert(header::CONTENT_RANGE, ascii(&range));
     }
+    Ok(response)
+}
+
+/// Sends the client to the bucket for the same bytes. Ranges are asked for there.
+fn elsewhere(link: &str, digest: &Digest) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, ascii(link));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    headers.insert("docker-content-digest", ascii(&digest.to_string()));
     response
 }
 
@@ -127,8 +148,8 @@ pub(crate) fn ascii(text: &str) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn content(content: BlobContent, start: u64, end: u64, peer: Option<&Peer>) -> Body {
-    match (content, peer.and_then(|peer| peer.files.as_ref())) {
+async fn content(content: BlobContent, start: u64, end: u64, peer: Option<&Peer>) -> Result<Body, EngineError> {
+    Ok(match (content, peer.and_then(|peer| peer.files.as_ref())) {
         (BlobContent::Bytes(bytes), _) => {
             let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
             Body::from(bytes.slice(at(start)..at(end)))
@@ -140,5 +161,6 @@ fn content(content: BlobContent, start: u64, end: u64, peer: Option<&Peer>) -> B
                 reader.next().await.map(|chunk| (chunk, reader))
             }))
         }
-    }
+        (BlobContent::Object(object), _) => Body::from_stream(object.read(start..end).await?),
+    })
 }

@@ -12,6 +12,9 @@ mod server;
 mod shell;
 mod site;
 
+#[path = "../../../docket-store/tests/blobs/server.rs"]
+pub(crate) mod s3;
+
 pub(crate) use answer::{Answer, Ask, escaped};
 pub(crate) use content::{EMPTY_DIGEST, artifact, bytes_of, image, image_of, index, sha256, sha512};
 pub(crate) use issuer::Issuer;

@@ -57,6 +57,7 @@
 
 mod answers;
 mod artifacts;
+mod buckets;
 mod deletes;
 mod listings;
 mod manifests;
