@@ -116,7 +116,8 @@ async fn containerd_and_buildkit_push_in_one_put_and_pull_through_a_mirror() {
     let parts = futures_util::future::join_all(parts).await;
     assert!(parts.concat() == layer);
     // What it does not know it looks for among the blobs, then among the manifests.
-    repository.request("GET", &format!("blobs/{}", sha256(&manifest))).answer().await;
+    repository.request("HEAD", &format!("blobs/{}", sha256(&manifest))).expect(404).await;
+    repository.request("HEAD", &format!("manifests/{}", sha256(&manifest))).expect(200).await;
     server.stop().await;
     site.fsck_clean();
 }
