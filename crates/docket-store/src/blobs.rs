@@ -144,8 +144,13 @@ impl Blobs {
 
     /// Sets the bytes of a blob aside, if they are there, for people to look at.
     pub(crate) async fn set_aside(&self, digest: &Digest) -> Result<(), StoreError> {
-        let (files, digest) = (self.files.clone(), *digest);
-        blocking(move || files.set_aside(&digest)).await
+        match &self.place {
+            Place::Fs(files) => {
+                let (files, digest) = (files.clone(), *digest);
+                blocking(move || files.set_aside(&digest)).await
+            }
+            Place::S3(s3) => s3.set_aside(digest).await,
+        }
     }
 
     /// Begins a walk over everything that is kept.

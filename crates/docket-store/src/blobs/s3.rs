@@ -191,6 +191,15 @@ impl S3Blobs {
         }
     }
 
+    /// S3 copies up to 5 GiB in one call; what is larger and damaged cannot be set aside, and the caller is told.
+    pub(super) async fn set_aside(&self, digest: &Digest) -> Result<(), StoreError> {
+        let (from, to) = (self.key(digest), self.key_in("quarantine", digest));
+        match self.bucket.rename(&from, &to).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(failure) => Err(remote("set aside", &from)(failure)),
+        }
+    }
+
     /// A page that fails is an error of the walk: what was not listed may be there.
     pub(super) fn list(&self) -> BoxStream<'static, Result<KeptBlob, StoreError>> {
         let prefix = Key::from(format!("{}/blobs", self.prefix));
@@ -212,7 +221,11 @@ impl S3Blobs {
     }
 
     fn key(&self, digest: &Digest) -> Key {
-        Key::from(format!("{}/blobs/{}/{}", self.prefix, digest.algorithm().as_str(), digest.hex()))
+        self.key_in("blobs", digest)
+    }
+
+    fn key_in(&self, folder: &str, digest: &Digest) -> Key {
+        Key::from(format!("{}/{folder}/{}/{}", self.prefix, digest.algorithm().as_str(), digest.hex()))
     }
 }
 
