@@ -2,10 +2,11 @@
 
 use docket_oci::digest::Digest;
 use docket_oci::manifest::ManifestError;
+use docket_oci::name::{RepositoryName, Tag};
 use docket_proof::statement::StatementError;
 use docket_store::StoreError;
 
-use crate::access::{Denied, WrongPermit};
+use crate::access::{Account, Denied, WrongPermit};
 
 /// A use case that did not happen. Nothing was changed unless a variant says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,27 @@ pub enum EngineError {
     /// Us: a permit for something else was shown.
     #[error(transparent)]
     Permit(#[from] WrongPermit),
+    /// Caller: a push by digest or tag would have moved a tag that stands.
+    #[error(
+        "tag {tag} of {repository} stands already, and {account} may make tags there but not move them: \
+         that takes the right `tag` beside `push`; nothing was changed"
+    )]
+    TagStands {
+        /// The tag.
+        tag: Tag,
+        /// Where.
+        repository: RepositoryName,
+        /// Who asked.
+        account: Account,
+    },
+    /// Caller: a tag that never moves.
+    #[error("tag {tag} stays where it is: {rule}; nothing was changed")]
+    TagImmutable {
+        /// The tag.
+        tag: Tag,
+        /// The rule, as it is written.
+        rule: String,
+    },
     /// Caller: no such repository.
     #[error("there is no repository of this name here")]
     RepositoryUnknown,

@@ -10,7 +10,7 @@ use docket_proof::key::{Issuer, KeyFile, PublicKey, SigningKey};
 use docket_store::keys::DataFolder;
 use docket_store::{BlobStorage, HeadGuard, Store, StoreError};
 
-use crate::access::Access;
+use crate::access::{Access, Rules, Tokens};
 use crate::clock::Clock;
 use crate::conduct::Conduct;
 use crate::crash::CrashPoint;
@@ -108,8 +108,9 @@ impl Instance {
         let ledger = Ledger::open(Arc::clone(&store), identity, &options).await?;
         let (blobs, clock) = (store.blobs().clone(), options.clock.clone());
         let uploads = Uploads::open(blobs, clock, options.upload_idle_seconds_max).await?;
+        let access = Access::new(options.clock.clone());
         let Options { clock, conduct, .. } = options;
-        let (collector, access) = (Collector::default(), Access::default());
+        let collector = Collector::default();
         Ok(Self { store, ledger, uploads, collector, access, clock, conduct })
     }
 
@@ -123,6 +124,16 @@ impl Instance {
     /// The rules that permits come from.
     pub fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Puts access rules in the place of those that stood, or of none. The first ones draw the key that tokens are signed
+    /// with, unless an earlier run did.
+    pub fn replace_rules(&self, rules: Rules) -> Result<(), EngineError> {
+        self.access.replace(rules, || {
+            let tokens = Tokens::open(&self.store.folder().token_key(), self.service().as_str())?;
+            self.store.sync_names()?;
+            Ok(tokens)
+        })
     }
 
     /// The data folder.
@@ -165,7 +176,11 @@ fn log_name(service: &Issuer) -> Result<String, EngineError> {
 }
 
 fn write_key(path: &Path, key: &SigningKey, service: &Issuer) -> Result<(), EngineError> {
-    let text = KeyFile { issuer: Some(service.clone()), key: key.clone() }.to_text();
+    write_secret(path, &KeyFile { issuer: Some(service.clone()), key: key.clone() }.to_text())
+}
+
+/// Writes a new file that only this user may read.
+pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), EngineError> {
     let failed = |source| StoreError::File { verb: "write", path: path.to_owned(), source };
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(failed)?;

@@ -25,8 +25,10 @@ mod upload;
 mod warning;
 
 pub use access::{
-    ACCOUNT_BYTES_MAX, Access, Account, AccountError, AccountName, Caller, Denied, DeniedBy, Permit, Right, Rights,
-    Rule, Rules, RulesError, Scope,
+    ACCOUNT_BYTES_MAX, Access, Account, AccountError, AccountName, Caller, Denied, DeniedBy, ImmutableTags, Issued,
+    PASSWORDS_BYTES_MAX, Passwords, PasswordsError, Permit, Right, Rights, Rule, Rules, RulesDraft, RulesError,
+    SCOPE_BYTES_MAX, SCOPES_MAX, Scope, ScopeTooLarge, TOKEN_BYTES_MAX, TOKEN_TTL_MIN, TokenRefused, TooManyLogins,
+    needed_scope,
 };
 pub use clock::Clock;
 pub use conduct::Conduct;

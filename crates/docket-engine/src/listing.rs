@@ -44,7 +44,10 @@ impl Instance {
         Ok(cut(names, limit))
     }
 
-    /// Repositories after `last` in byte order, at most `limit`, and whether more follow.
+    /// Repositories after `last` in byte order that the caller may pull from, at most `limit`, and whether more follow.
+    ///
+    /// Names that are not shown are passed over in steps, and once something was found, only so many of them: a page may
+    /// then be short. A page never ends on a name that is not shown, since that would show it.
     pub async fn repositories(
         &self,
         permit: &Permit,
@@ -52,7 +55,23 @@ impl Instance {
         limit: usize,
     ) -> Result<(Vec<RepositoryName>, bool), EngineError> {
         permit.scope(Right::Pull)?;
-        Ok(cut(self.store.repositories(last, limit + 1).await?, limit))
+        let (mut shown, mut last, mut passed_over) = (Vec::new(), last.to_owned(), 0);
+        loop {
+            let step = (limit + 1).clamp(REPOSITORIES_STEP_MIN, REPOSITORIES_STEP_MAX);
+            let names = self.store.repositories(&last, step).await?;
+            let is_end = names.len() < step;
+            names.last().into_iter().for_each(|name| name.as_str().clone_into(&mut last));
+            let read = names.len();
+            let before = shown.len();
+            shown.extend(names.into_iter().filter(|name| self.access.shows(permit.account(), name)));
+            passed_over += read - (shown.len() - before);
+            if shown.len() > limit || is_end {
+                return Ok(cut(shown, limit));
+            }
+            if !shown.is_empty() && passed_over > REPOSITORIES_PASSED_MAX {
+                return Ok((shown, true));
+            }
+        }
     }
 
     /// Manifests that name `subject`, whether or not it was ever pushed.
@@ -87,3 +106,9 @@ fn cut<T>(mut rows: Vec<T>, limit: usize) -> (Vec<T>, bool) {
 const REFERRERS_PAGE_MAX: usize = 1000;
 /// Bytes of descriptors in one answer: clients read at most 4 MiB, and annotations can be large.
 const REFERRERS_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Names read at once, where some of them are not shown.
+const REPOSITORIES_STEP_MIN: usize = 100;
+/// The most names read at once: a full page and one.
+const REPOSITORIES_STEP_MAX: usize = 10_001;
+/// Names passed over in one answer that has something to show.
+const REPOSITORIES_PASSED_MAX: usize = 50_000;

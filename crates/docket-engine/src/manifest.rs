@@ -5,7 +5,7 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, Kind, Manifest};
 use docket_oci::media::OCI_EMPTY_BYTES;
 use docket_oci::name::{Reference, RepositoryName, Tag};
-use docket_store::{ManifestPut, ManifestRow, NewManifest, NewReferrer, PutOutcome};
+use docket_store::{DeleteOutcome, ManifestPut, ManifestRow, NewManifest, NewReferrer, PutOutcome};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
@@ -57,13 +57,16 @@ impl Instance {
             Kind::Image | Kind::Index => (Vec::new(), [blobs, children].concat()),
         };
         let manifest = new_manifest(digest, bytes, &manifest);
-        let put = ManifestPut { repository, manifest, required, optional, tags: tags.clone() };
+        let fixed = self.access.fixed_for_push(permit, &repository);
+        let place = repository.clone();
+        let put = ManifestPut { repository, manifest, required, optional, tags: tags.clone(), fixed };
         match self.store.put_manifest(put).await? {
             PutOutcome::Stored { absent } => {
                 let warnings = if absent > 0 { vec![Warning::Sparse { kind, absent }] } else { Vec::new() };
                 Ok(StoredManifest { digest, subject, tags, warnings })
             }
             PutOutcome::Missing(digests) => Err(EngineError::ManifestBlobUnknown(digests)),
+            PutOutcome::TagFixed(tag) => Err(self.access.why_fixed(permit, &place, &tag)),
         }
     }
 
@@ -82,11 +85,16 @@ impl Instance {
     /// Removes a tag, or a manifest with every tag on it.
     pub async fn delete_manifest(&self, permit: &Permit, reference: &Reference) -> Result<(), EngineError> {
         let repository = self.deletable(permit)?;
-        let deleted = match reference {
-            Reference::Tag(tag) => self.store.delete_tag(repository, tag.clone()).await?,
-            Reference::Digest(digest) => self.store.delete_manifest(repository, *digest).await?,
+        let fixed = self.access.immutable(permit, &repository);
+        let outcome = match reference {
+            Reference::Tag(tag) => self.store.delete_tag(repository.clone(), tag.clone(), fixed).await?,
+            Reference::Digest(digest) => self.store.delete_manifest(repository.clone(), *digest, fixed).await?,
         };
-        if deleted { Ok(()) } else { Err(EngineError::ManifestUnknown(reference.to_string())) }
+        match outcome {
+            DeleteOutcome::Deleted => Ok(()),
+            DeleteOutcome::NotFound => Err(EngineError::ManifestUnknown(reference.to_string())),
+            DeleteOutcome::TagFixed(tag) => Err(self.access.why_fixed(permit, &repository, &tag)),
+        }
     }
 
     /// The repository to delete from. Every verb that deletes asks here, so that none forgets the switch.

@@ -1,5 +1,7 @@
 //! Who said what about an artifact: complete up to a tree size that the answer names.
 
+use std::collections::HashMap;
+
 use docket_oci::digest::Digest;
 use docket_proof::statement::{Content, EntryId, SignedStatement};
 use docket_store::{ClaimFilter, EntryRow, PlacementRow};
@@ -81,7 +83,8 @@ pub struct ClaimPlacement {
 }
 
 impl Instance {
-    /// Answers a question about claims. Limits above [`CLAIMS_PAGE_MAX`] are lowered to it.
+    /// Answers a question about claims: with those that are placed where the caller may pull, and only these places; or
+    /// with all, for whoever may register claims with the service itself. Limits above [`CLAIMS_PAGE_MAX`] are lowered to it.
     pub async fn claims(&self, permit: &Permit, query: &ClaimQuery) -> Result<ClaimPage, EngineError> {
         permit.scope(Right::Pull)?;
         let head = self.ledger.head();
@@ -89,21 +92,54 @@ impl Instance {
         let limit = query.limit.clamp(1, CLAIMS_PAGE_MAX);
         let filter =
             ClaimFilter { subject: query.artifact, issuer: query.issuer.clone(), claim_type: query.claim_type.clone() };
-        let mut rows = self.store.claims(&filter, query.from, tree_size, limit + 1).await?;
-        let next = rows.get(limit).map(|row| row.index);
-        rows.truncate(limit);
-        let indexes: Vec<_> = rows.iter().map(|row| row.index).collect();
-        let mut sizes: Vec<_> = rows.iter().map(|row| row.tree_size).collect();
-        sizes.dedup();
-        let (placements, times) = (self.store.placements(&indexes).await?, self.store.batch_times(&sizes).await?);
-        let claim = |row: &EntryRow| {
-            let missing = || EngineError::Unproven(format!("the batch of entry {} is missing", row.index));
-            let logged_at = *times.get(&row.tree_size).ok_or_else(missing)?;
-            // Placements come ordered by index.
-            let first = placements.partition_point(|placement| placement.index < row.index);
-            claim(row, logged_at, placements[first..].iter().take_while(|placement| placement.index == row.index))
+        let (mut shown, mut from, mut read) = (Vec::new(), query.from, 0);
+        let next = loop {
+            let rows = self.store.claims(&filter, from, tree_size, limit + 1).await?;
+            let is_end = rows.len() <= limit;
+            read += rows.len();
+            from = rows.last().map_or(tree_size, |row| row.index + 1);
+            shown.extend(self.shown(permit, rows).await?);
+            // The next page starts at a claim that will be shown: the place of any other says that there is one.
+            if let Some((row, _)) = shown.get(limit) {
+                break Some(row.index);
+            }
+            if is_end {
+                break None;
+            }
+            if read > CLAIMS_READ_MAX {
+                break Some(from);
+            }
         };
-        Ok(ClaimPage { tree_size, claims: rows.iter().map(claim).collect::<Result<_, _>>()?, next })
+        shown.truncate(limit);
+        let mut sizes: Vec<_> = shown.iter().map(|(row, _)| row.tree_size).collect();
+        sizes.dedup();
+        let times = self.store.batch_times(&sizes).await?;
+        let claim = |(row, placements): &(EntryRow, Vec<PlacementRow>)| {
+            let missing = || EngineError::Unproven(format!("the batch of entry {} is missing", row.index));
+            claim(row, *times.get(&row.tree_size).ok_or_else(missing)?, placements)
+        };
+        Ok(ClaimPage { tree_size, claims: shown.iter().map(claim).collect::<Result<_, _>>()?, next })
+    }
+
+    /// The entries that the caller may see, each with the places that it may see.
+    async fn shown(
+        &self,
+        permit: &Permit,
+        rows: Vec<EntryRow>,
+    ) -> Result<impl Iterator<Item = (EntryRow, Vec<PlacementRow>)>, EngineError> {
+        let account = permit.account();
+        let shows_all = self.access.shows_whole_ledger(account);
+        let indexes: Vec<_> = rows.iter().map(|row| row.index).collect();
+        let mut places: HashMap<u64, Vec<PlacementRow>> = HashMap::new();
+        for place in self.store.placements(&indexes).await? {
+            if self.access.shows(account, &place.repository) {
+                places.entry(place.index).or_default().push(place);
+            }
+        }
+        Ok(rows.into_iter().filter_map(move |row| {
+            let places = places.remove(&row.index).unwrap_or_default();
+            (shows_all || !places.is_empty()).then_some((row, places))
+        }))
     }
 
     /// Entries in the ledger that may be spoken of.
@@ -112,11 +148,7 @@ impl Instance {
     }
 }
 
-fn claim<'a>(
-    row: &EntryRow,
-    logged_at: i64,
-    placements: impl Iterator<Item = &'a PlacementRow>,
-) -> Result<Claim, EngineError> {
+fn claim(row: &EntryRow, logged_at: i64, placements: &[PlacementRow]) -> Result<Claim, EngineError> {
     let statement = SignedStatement::decode(&row.bytes)
         .map_err(|failure| EngineError::Unproven(format!("entry {}: {failure}", row.index)))?;
     Ok(Claim {
@@ -134,6 +166,7 @@ fn claim<'a>(
         logged_at,
         decided_by: row.decided_by,
         placements: placements
+            .iter()
             .map(|placement| ClaimPlacement {
                 repository: placement.repository.to_string(),
                 statement: placement.statement,
@@ -145,3 +178,5 @@ fn claim<'a>(
 
 /// Claims in one answer.
 pub const CLAIMS_PAGE_MAX: usize = 1000;
+/// Entries looked at for one answer, where some of them are not shown.
+const CLAIMS_READ_MAX: usize = 10_000;

@@ -59,10 +59,17 @@ impl Instance {
         let row = self.store.entry_by_id(entry_id.as_bytes()).await?;
         // A committed entry that is not guarded yet is not spoken of yet.
         let Some(row) = row.filter(|row| row.index < self.ledger.head().size) else { return Ok(None) };
-        if let Some(repository) = repository {
-            // Asked for by way of a repository, an entry is there only if it was placed there.
+        // Asked for by way of a repository, an entry is there only if it was placed there; asked for as such, only if it
+        // was placed where the caller may look.
+        let account = permit.account();
+        if repository.is_some() || !self.access.shows_whole_ledger(account) {
             let placements = self.store.placements(&[row.index]).await?;
-            if !placements.iter().any(|placement| placement.repository == *repository) {
+            let mut places = placements.iter().map(|placement| &placement.repository);
+            let is_here = match repository {
+                Some(repository) => places.any(|place| place == repository),
+                None => places.any(|place| self.access.shows(account, place)),
+            };
+            if !is_here {
                 return Ok(None);
             }
         }

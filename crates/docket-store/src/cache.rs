@@ -71,8 +71,10 @@ impl ManifestCache {
                     forget_digest(repository, &put.manifest.digest);
                     put.tags.iter().for_each(|tag| self.rows.invalidate(&key(repository, tag.as_str())));
                 }
-                Change::DeleteTag { repository, tag } => self.rows.invalidate(&key(repository.as_str(), tag.as_str())),
-                Change::DeleteManifest { repository, digest } => {
+                Change::DeleteTag { repository, tag, .. } => {
+                    self.rows.invalidate(&key(repository.as_str(), tag.as_str()));
+                }
+                Change::DeleteManifest { repository, digest, .. } => {
                     // Its tags are not known here; deletions are rare enough to drop every tag of the repository.
                     forget_digest(repository.as_str(), digest);
                     let prefix = key(repository.as_str(), "");

@@ -1,5 +1,6 @@
 //! The changes the writer can be asked for, their answers, and the rows that reads give back.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -90,6 +91,39 @@ pub struct ManifestPut {
     pub optional: Vec<Digest>,
     /// Tags that point to it afterwards.
     pub tags: Vec<Tag>,
+    /// Tags that are made if they do not stand, but not moved if they do.
+    pub fixed: FixedTags,
+}
+
+/// Tags that must stay where they are. Asked inside the transaction, so that no tag slips in between question and change.
+#[derive(Clone)]
+pub struct FixedTags(Arc<dyn Fn(&Tag) -> bool + Send + Sync>);
+
+impl FixedTags {
+    /// Those for which `is_fixed` says so. It is called by the writer, so it must be quick.
+    pub fn new(is_fixed: impl Fn(&Tag) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_fixed))
+    }
+
+    /// Every tag.
+    pub fn all() -> Self {
+        Self::new(|_| true)
+    }
+
+    /// No tag.
+    pub fn none() -> Self {
+        Self::new(|_| false)
+    }
+
+    pub(crate) fn contains(&self, tag: &Tag) -> bool {
+        (self.0)(tag)
+    }
+}
+
+impl fmt::Debug for FixedTags {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("FixedTags(…)")
+    }
 }
 
 /// Answer to a manifest put.
@@ -102,6 +136,19 @@ pub enum PutOutcome {
     },
     /// Nothing was changed: the repository lacks these.
     Missing(Vec<Digest>),
+    /// Nothing was changed: this tag stands on something else and must stay there.
+    TagFixed(Tag),
+}
+
+/// Answer to the removal of a tag or a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeleteOutcome {
+    /// It is gone, durably.
+    Deleted,
+    /// There was none.
+    NotFound,
+    /// Nothing was changed: this tag would have gone, and must stay.
+    TagFixed(Tag),
 }
 
 /// A manifest as read.
@@ -275,8 +322,8 @@ pub(crate) enum Change {
     MountBlob { from: RepositoryName, to: RepositoryName, digest: Digest, linked_at: i64 },
     DeleteBlob { repository: RepositoryName, digest: Digest },
     PutManifest(Box<ManifestPut>),
-    DeleteTag { repository: RepositoryName, tag: Tag },
-    DeleteManifest { repository: RepositoryName, digest: Digest },
+    DeleteTag { repository: RepositoryName, tag: Tag, fixed: FixedTags },
+    DeleteManifest { repository: RepositoryName, digest: Digest, fixed: FixedTags },
     Append(Box<Append>),
     Place(Box<NewPlacement>),
     Remove(Removal),
@@ -312,4 +359,5 @@ pub(crate) enum Outcome {
     HeadMoved,
     PlacementsRefused(Vec<usize>),
     Removed { rows: u64, bytes: u64 },
+    TagFixed(Tag),
 }

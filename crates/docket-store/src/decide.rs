@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use docket_oci::digest::Digest;
-use docket_oci::name::RepositoryName;
+use docket_oci::name::{RepositoryName, Tag};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
@@ -51,6 +51,8 @@ pub(crate) struct Run<'a> {
     digests: HashMap<Digest, i64>,
     links: HashSet<(i64, i64)>,
     manifests: HashSet<(i64, i64)>,
+    /// Where the fixed tags that somebody wants to make stand already.
+    tags: HashMap<(i64, String), i64>,
     head: Option<(u64, [u8; 32])>,
     rows: Rows,
 }
@@ -72,6 +74,7 @@ impl<'a> Run<'a> {
             digests: HashMap::new(),
             links: HashSet::new(),
             manifests: HashSet::new(),
+            tags: HashMap::new(),
             head: None,
             rows: Rows::default(),
         };
@@ -88,6 +91,12 @@ impl<'a> Run<'a> {
         let keys = run.pairs(&asked.manifests);
         for row in MANIFESTS.run(connection, &keys).await? {
             run.manifests.insert((row.try_get(0)?, row.try_get(1)?));
+        }
+        let keys =
+            asked.tags.iter().filter_map(|(repo, tag)| Some(vec![(*run.ids.repos.get(*repo)?).into(), (*tag).into()]));
+        let keys: Vec<_> = keys.collect();
+        for row in TAGS.run(connection, &keys).await? {
+            run.tags.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
         }
         if asked.head
             && let Some(row) = sqlx::query("SELECT size, root FROM head").fetch_optional(connection).await?
@@ -171,9 +180,18 @@ impl<'a> Run<'a> {
         let stands = |digest| self.has_manifest(repository, digest) || self.has_blob(repository, digest);
         let absent = put.optional.iter().filter(|digest| !stands(digest)).count();
         let repo = self.repo(repository);
+        let here = self.digests.get(&put.manifest.digest).copied();
+        let stands_elsewhere = |tag: &Tag| {
+            let stands = self.tags.get(&(repo, tag.as_str().to_owned())).copied();
+            stands.is_some() && stands != here
+        };
+        if let Some(tag) = put.tags.iter().find(|tag| put.fixed.contains(tag) && stands_elsewhere(tag)) {
+            return Outcome::TagFixed(tag.clone());
+        }
         let digest = self.manifest(repo, &put.manifest);
         for tag in &put.tags {
             self.rows.tag(repo, tag.as_str(), digest);
+            self.tags.insert((repo, tag.as_str().to_owned()), digest);
         }
         Outcome::Stored { absent }
     }
@@ -300,6 +318,7 @@ struct Asked<'a> {
     digests: HashSet<Digest>,
     links: HashSet<(&'a str, Digest)>,
     manifests: HashSet<(&'a str, Digest)>,
+    tags: HashSet<(&'a str, &'a str)>,
     head: bool,
 }
 
@@ -317,6 +336,8 @@ impl<'a> Asked<'a> {
             Change::PutManifest(put) => {
                 self.repos.insert(put.repository.as_str());
                 self.new_manifest(&put.manifest);
+                let fixed = put.tags.iter().filter(|tag| put.fixed.contains(tag));
+                self.tags.extend(fixed.map(|tag| (put.repository.as_str(), tag.as_str())));
                 put.required.iter().for_each(|digest| self.link(&put.repository, *digest));
                 put.optional.iter().for_each(|digest| {
                     self.link(&put.repository, *digest);
@@ -386,4 +407,9 @@ static MANIFESTS: Lookup = Lookup::new(
     &["repo_id", "digest_id"],
     "SELECT m.repo_id, m.digest_id FROM want CROSS JOIN manifest m \
      WHERE m.repo_id = want.repo_id AND m.digest_id = want.digest_id",
+);
+static TAGS: Lookup = Lookup::new(
+    &["repo_id", "name"],
+    "SELECT t.repo_id, t.name, t.digest_id FROM want CROSS JOIN tag t \
+     WHERE t.repo_id = want.repo_id AND t.name = want.name",
 );

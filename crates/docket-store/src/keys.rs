@@ -8,6 +8,7 @@
 //! ├── admin.sock            the running server's admin socket (file permission is the authority)
 //! ├── keys/receipt.key      signs tree heads, and so receipts
 //! ├── keys/statement.key    signs the service's own statements (genesis, issuers)
+//! ├── keys/token.key        signs the tokens that clients get for passwords; made when there are access rules
 //! ├── blobs/<alg>/<hex>     content above 64 KiB; smaller content is a row
 //! ├── quarantine/<alg>/<hex> damaged content that fsck set aside; for people to look at, nothing reads it
 //! ├── tiles/tile/<l>/<n>    full tiles of the tree (C2SP tlog-tiles names); rebuildable from rows
@@ -69,6 +70,11 @@ impl DataFolder {
     /// Key of the service's own statements.
     pub fn statement_key(&self) -> PathBuf {
         self.keys().join("statement.key")
+    }
+
+    /// Key of the tokens.
+    pub fn token_key(&self) -> PathBuf {
+        self.keys().join("token.key")
     }
 
     /// Folder of the private keys.

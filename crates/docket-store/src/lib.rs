@@ -31,8 +31,9 @@ pub use blobs::{
 };
 pub use catalog::ClaimFilter;
 pub use change::{
-    Append, AppendOutcome, BatchRow, BlobBody, BlobLink, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestPut,
-    ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow, PutOutcome, ReferrerRow,
+    Append, AppendOutcome, BatchRow, BlobBody, BlobLink, BlobRow, DeleteOutcome, EntryRow, FixedTags, HeadRow,
+    IssuerRow, ManifestPut, ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow,
+    PutOutcome, ReferrerRow,
 };
 pub use claims::RemoveClaim;
 pub use collect::{KeptFile, LinkKey, Look, ReferenceKey};

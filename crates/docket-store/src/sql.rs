@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
-    SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteExecutor, SqliteJournalMode,
+    SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite};
 
@@ -202,11 +202,11 @@ pub(crate) async fn fetch_all(
 
 /// The rows of one statement, one at a time.
 pub(crate) fn fetch<'a>(
-    pool: &'a SqlitePool,
+    database: impl SqliteExecutor<'a> + 'a,
     text: &'static str,
     values: &'a [Value],
 ) -> BoxStream<'a, Result<SqliteRow, sqlx::Error>> {
-    values.iter().fold(sqlx::query(text), bind).fetch(pool)
+    values.iter().fold(sqlx::query(text), bind).fetch(database)
 }
 
 /// The first row of one statement.

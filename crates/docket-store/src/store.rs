@@ -11,7 +11,9 @@ use sqlx::sqlite::SqlitePool;
 use crate::StoreError;
 use crate::blobs::{BlobStorage, Blobs, StagedBlob};
 use crate::cache::ManifestCache;
-use crate::change::{Append, AppendOutcome, Change, ManifestPut, NewPlacement, Outcome, PutOutcome};
+use crate::change::{
+    Append, AppendOutcome, Change, DeleteOutcome, FixedTags, ManifestPut, NewPlacement, Outcome, PutOutcome,
+};
 use crate::durable::{Folders, sync_folder};
 use crate::guard::HeadGuard;
 use crate::keys::DataFolder;
@@ -149,25 +151,36 @@ impl Store {
     pub async fn put_manifest(&self, put: ManifestPut) -> Result<PutOutcome, StoreError> {
         match self.writer.write(Change::PutManifest(Box::new(put))).await? {
             Outcome::Missing(digests) => Ok(PutOutcome::Missing(digests)),
+            Outcome::TagFixed(tag) => Ok(PutOutcome::TagFixed(tag)),
             Outcome::Stored { absent } => Ok(PutOutcome::Stored { absent }),
             Outcome::Done
             | Outcome::NotFound
             | Outcome::HeadMoved
             | Outcome::PlacementsRefused(_)
             | Outcome::Removed { .. } => {
-                unreachable!("the writer answers a manifest put with one of these two")
+                unreachable!("the writer answers a manifest put with one of these three")
             }
         }
     }
 
-    /// Removes a tag; false if there was none.
-    pub async fn delete_tag(&self, repository: RepositoryName, tag: Tag) -> Result<bool, StoreError> {
-        Ok(self.writer.write(Change::DeleteTag { repository, tag }).await? == Outcome::Done)
+    /// Removes a tag.
+    pub async fn delete_tag(
+        &self,
+        repository: RepositoryName,
+        tag: Tag,
+        fixed: FixedTags,
+    ) -> Result<DeleteOutcome, StoreError> {
+        self.writer.write(Change::DeleteTag { repository, tag, fixed }).await.map(delete_outcome)
     }
 
-    /// Removes a manifest and every tag on it; false if there was none.
-    pub async fn delete_manifest(&self, repository: RepositoryName, digest: Digest) -> Result<bool, StoreError> {
-        Ok(self.writer.write(Change::DeleteManifest { repository, digest }).await? == Outcome::Done)
+    /// Removes a manifest and every tag on it.
+    pub async fn delete_manifest(
+        &self,
+        repository: RepositoryName,
+        digest: Digest,
+        fixed: FixedTags,
+    ) -> Result<DeleteOutcome, StoreError> {
+        self.writer.write(Change::DeleteManifest { repository, digest, fixed }).await.map(delete_outcome)
     }
 
     /// Extends the ledger by a batch: entries, index, placements, issuers and head, all or nothing.
@@ -255,9 +268,25 @@ fn append_outcome(outcome: Outcome) -> AppendOutcome {
     match outcome {
         Outcome::HeadMoved => AppendOutcome::HeadMoved,
         Outcome::PlacementsRefused(which) => AppendOutcome::PlacementsRefused(which),
-        Outcome::Done | Outcome::Stored { .. } | Outcome::NotFound | Outcome::Missing(_) | Outcome::Removed { .. } => {
-            AppendOutcome::Committed
-        }
+        Outcome::Done
+        | Outcome::Stored { .. }
+        | Outcome::NotFound
+        | Outcome::Missing(_)
+        | Outcome::Removed { .. }
+        | Outcome::TagFixed(_) => AppendOutcome::Committed,
+    }
+}
+
+fn delete_outcome(outcome: Outcome) -> DeleteOutcome {
+    match outcome {
+        Outcome::TagFixed(tag) => DeleteOutcome::TagFixed(tag),
+        Outcome::NotFound => DeleteOutcome::NotFound,
+        Outcome::Done
+        | Outcome::Stored { .. }
+        | Outcome::Missing(_)
+        | Outcome::HeadMoved
+        | Outcome::Removed { .. }
+        | Outcome::PlacementsRefused(_) => DeleteOutcome::Deleted,
     }
 }
 

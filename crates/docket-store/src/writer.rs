@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use docket_oci::name::Tag;
+use futures_util::TryStreamExt as _;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
@@ -12,12 +14,12 @@ use tracing::{error, warn};
 
 use crate::StoreError;
 use crate::cache::ManifestCache;
-use crate::change::{Change, Outcome};
+use crate::change::{Change, FixedTags, Outcome};
 use crate::collect::remove;
 use crate::decide::{Ids, Run};
 use crate::error::{is_disk_full, is_io_failure};
 use crate::keys::DataFolder;
-use crate::sql::{execute, open_writer};
+use crate::sql::{Value, execute, fetch, open_writer};
 use crate::stats::count_group;
 
 type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
@@ -222,9 +224,11 @@ fn is_deletion(change: &Change) -> bool {
 
 /// Deletions are rare: each runs by itself, between the runs of additions around it.
 async fn delete(connection: &mut SqliteConnection, change: &Change) -> Result<Outcome, sqlx::Error> {
+    const THIS_TAG: &str = "SELECT name FROM tag WHERE repo_id = $1 AND name = $2";
+    const TAGS_ON_IT: &str = "SELECT name FROM tag WHERE repo_id = $1 AND digest_id = $2";
     const IDS: &str = "SELECT (SELECT id FROM repo WHERE name = $1), (SELECT id FROM digest WHERE value = $2)";
     let (repository, digest) = match change {
-        Change::DeleteBlob { repository, digest } | Change::DeleteManifest { repository, digest } => {
+        Change::DeleteBlob { repository, digest } | Change::DeleteManifest { repository, digest, .. } => {
             (repository, digest.to_key())
         }
         Change::DeleteTag { repository, .. } => (repository, Vec::new()),
@@ -239,17 +243,40 @@ async fn delete(connection: &mut SqliteConnection, change: &Change) -> Result<Ou
     let (repo, digest): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
     let keys = [repo.into(), digest.into()];
     let deleted = match change {
-        Change::DeleteTag { tag, .. } => {
+        Change::DeleteTag { tag, fixed, .. } => {
             let values = [repo.into(), tag.as_str().into()];
+            if let Some(tag) = fixed_tag(connection, THIS_TAG, &values, fixed).await? {
+                return Ok(Outcome::TagFixed(tag));
+            }
             execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND name = $2", &values).await?
         }
-        Change::DeleteManifest { .. } => {
+        Change::DeleteManifest { fixed, .. } => {
+            if let Some(tag) = fixed_tag(connection, TAGS_ON_IT, &keys, fixed).await? {
+                return Ok(Outcome::TagFixed(tag));
+            }
             execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND digest_id = $2", &keys).await?;
             execute(connection, "DELETE FROM manifest WHERE repo_id = $1 AND digest_id = $2", &keys).await?
         }
         _ => execute(connection, "DELETE FROM blob_link WHERE repo_id = $1 AND digest_id = $2", &keys).await?,
     };
     Ok(if deleted == 0 { Outcome::NotFound } else { Outcome::Done })
+}
+
+/// The first tag, of those that a removal would take, that must stay.
+async fn fixed_tag(
+    connection: &mut SqliteConnection,
+    text: &'static str,
+    values: &[Value],
+    fixed: &FixedTags,
+) -> Result<Option<Tag>, sqlx::Error> {
+    let mut rows = fetch(connection, text, values);
+    while let Some(row) = rows.try_next().await? {
+        let tag = row.try_get::<String, _>(0)?.parse().map_err(|_| sqlx::Error::RowNotFound)?;
+        if fixed.contains(&tag) {
+            return Ok(Some(tag));
+        }
+    }
+    Ok(None)
 }
 
 /// Moves committed pages into the database file, off the writer's path.

@@ -6,7 +6,7 @@ use std::path::Path;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::keys::DataFolder;
-use docket_store::{BlobStorage, ManifestPut, NewManifest, PutOutcome, Store, StoreError};
+use docket_store::{BlobStorage, FixedTags, ManifestPut, NewManifest, PutOutcome, Store, StoreError};
 use futures_util::future::join_all;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -103,6 +103,7 @@ fn put(n: usize, refused: bool) -> ManifestPut {
         },
         required: Vec::new(),
         optional: Vec::new(),
+        fixed: FixedTags::none(),
         tags: vec![tag(if refused { REFUSED } else { "latest" })],
     }
 }

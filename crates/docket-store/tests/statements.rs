@@ -4,8 +4,8 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName};
 use docket_store::keys::DataFolder;
 use docket_store::{
-    Append, AppendOutcome, BatchRow, BlobBody, ClaimFilter, HeadRow, IssuerRow, NewBlob, NewEntry, NewManifest,
-    NewPlacement, NewReferrer, Store,
+    Append, AppendOutcome, BatchRow, BlobBody, ClaimFilter, DeleteOutcome, FixedTags, HeadRow, IssuerRow, NewBlob,
+    NewEntry, NewManifest, NewPlacement, NewReferrer, Store,
 };
 
 /// One more than the largest statement, then one of each smaller size, then single rows.
@@ -78,8 +78,11 @@ async fn an_empty_store_has_nothing_to_delete_or_mount() {
     let (_folder, store) = empty().await;
     let absent = digest("absent");
     assert!(!store.delete_blob(repository(0), absent).await.expect("answered"));
-    assert!(!store.delete_manifest(repository(0), absent).await.expect("answered"));
-    assert!(!store.delete_tag(repository(0), "v1".parse().expect("a tag")).await.expect("answered"));
+    let none = FixedTags::none;
+    let gone = store.delete_manifest(repository(0), absent, none()).await.expect("answered");
+    assert_eq!(gone, DeleteOutcome::NotFound);
+    let gone = store.delete_tag(repository(0), "v1".parse().expect("a tag"), none()).await.expect("answered");
+    assert_eq!(gone, DeleteOutcome::NotFound);
     assert!(!store.mount_blob(repository(0), repository(1), absent, 7).await.expect("answered"));
     assert!(store.repositories("", 10).await.expect("answered").is_empty());
     store.close().await;

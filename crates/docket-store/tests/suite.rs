@@ -5,8 +5,8 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::keys::{DataFolder, INLINE_BYTES_MAX};
 use docket_store::{
-    Append, AppendOutcome, BatchRow, BlobBody, BlobReader, BlobSource, BlobStorage, ClaimFilter, HeadRow, ManifestPut,
-    NewEntry, NewManifest, NewReferrer, PutOutcome, Store, StoreError,
+    Append, AppendOutcome, BatchRow, BlobBody, BlobReader, BlobSource, BlobStorage, ClaimFilter, DeleteOutcome,
+    FixedTags, HeadRow, ManifestPut, NewEntry, NewManifest, NewReferrer, PutOutcome, Store, StoreError,
 };
 use sqlx::Connection as _;
 
@@ -50,6 +50,7 @@ impl Fixture {
             required: blobs.to_vec(),
             optional: Vec::new(),
             tags: tags.iter().map(|tag| tag.parse().expect("a tag")).collect(),
+            fixed: FixedTags::none(),
         }
     }
 }
@@ -205,13 +206,16 @@ async fn a_tag_moves_at_once_and_deletes_are_seen_at_once() {
     }
     let second = Reference::Digest(Digest::of(Algorithm::Sha256, b"{2}"));
     assert!(fixture.store.manifest(&repo("a"), &second).await.expect("read").is_some());
-    assert!(fixture.store.delete_tag(repo("a"), tag("also")).await.expect("answered"));
+    let gone = fixture.store.delete_tag(repo("a"), tag("also"), FixedTags::none()).await.expect("answered");
+    assert_eq!(gone, DeleteOutcome::Deleted);
     assert!(fixture.store.manifest(&repo("a"), &Reference::Tag(tag("also"))).await.expect("read").is_none());
     let first = Digest::of(Algorithm::Sha256, b"{1}");
-    assert!(fixture.store.delete_manifest(repo("a"), first).await.expect("answered"));
+    let gone = fixture.store.delete_manifest(repo("a"), first, FixedTags::none()).await.expect("answered");
+    assert_eq!(gone, DeleteOutcome::Deleted);
     assert!(fixture.store.manifest(&repo("a"), &by_tag).await.expect("read").is_none());
     assert_eq!(fixture.store.tags(&repo("a"), "", 10).await.expect("read"), Some(vec![]));
-    assert!(!fixture.store.delete_manifest(repo("a"), first).await.expect("answered"));
+    let gone = fixture.store.delete_manifest(repo("a"), first, FixedTags::none()).await.expect("answered");
+    assert_eq!(gone, DeleteOutcome::NotFound);
 }
 
 #[tokio::test]
@@ -344,4 +348,50 @@ async fn the_write_ahead_log_is_cut_when_it_has_grown() {
         largest = largest.max(size);
     }
     assert!(cut && largest < LOG_BYTES + 2 * 1024 * 1024, "it grew to {largest} bytes");
+}
+
+/// What is answered where nothing is absent.
+const STORED: PutOutcome = PutOutcome::Stored { absent: 0 };
+
+#[tokio::test]
+async fn fixed_tags_are_made_but_neither_moved_nor_removed() {
+    let fixture = Fixture::new().await;
+    let fixed = || FixedTags::new(|tag| tag.as_str().starts_with('v'));
+    let put = |content: &str, tags: &[&str]| ManifestPut { fixed: fixed(), ..Fixture::put("a", content, tags, &[]) };
+    let answer = async |put| fixture.store.put_manifest(put).await.expect("answered");
+    assert_eq!(answer(put("one", &["v1", "latest"])).await, STORED);
+    // The same again changes nothing; another content under one of several tags, nothing at all.
+    assert_eq!(answer(put("one", &["v1"])).await, STORED);
+    assert_eq!(answer(put("two", &["latest", "v1", "v2"])).await, PutOutcome::TagFixed(tag("v1")));
+    assert_eq!(fixture.store.tags(&repo("a"), "", 10).await.expect("read"), Some(vec![tag("latest"), tag("v1")]));
+    assert_eq!(answer(put("two", &["latest", "v2"])).await, STORED);
+    let one = manifest("one", None).digest;
+    let by_tag = fixture.store.delete_tag(repo("a"), tag("v1"), fixed()).await.expect("answered");
+    assert_eq!(by_tag, DeleteOutcome::TagFixed(tag("v1")));
+    let by_digest = fixture.store.delete_manifest(repo("a"), one, fixed()).await.expect("answered");
+    assert_eq!(by_digest, DeleteOutcome::TagFixed(tag("v1")));
+    let absent = fixture.store.delete_tag(repo("a"), tag("v3"), fixed()).await.expect("answered");
+    assert_eq!(absent, DeleteOutcome::NotFound);
+    assert_eq!(
+        fixture.store.manifest(&repo("a"), &Reference::Tag(tag("v1"))).await.expect("read").expect("stands").digest,
+        one
+    );
+}
+
+#[tokio::test]
+async fn of_many_who_make_a_fixed_tag_at_once_one_wins() {
+    let fixture = Fixture::new().await;
+    let contents: Vec<_> = (0..40).map(|number| format!("content {number}")).collect();
+    let puts = contents.iter().map(|content| {
+        let put = ManifestPut { fixed: FixedTags::all(), ..Fixture::put("a", content, &["v1"], &[]) };
+        fixture.store.put_manifest(put)
+    });
+    let answers: Vec<_> =
+        futures_util::future::join_all(puts).await.into_iter().map(|put| put.expect("answered")).collect();
+    let winner = answers.iter().position(|answer| *answer == STORED).expect("one wins");
+    let refused = answers.iter().filter(|answer| **answer == PutOutcome::TagFixed(tag("v1"))).count();
+    assert_eq!(refused, contents.len() - 1);
+    let stands =
+        fixture.store.manifest(&repo("a"), &Reference::Tag(tag("v1"))).await.expect("read").expect("it stands");
+    assert_eq!(stands.bytes, contents[winner].as_bytes());
 }

@@ -2,6 +2,7 @@
 //!
 //! A section of the file is a struct in a file of its own below `config/`; its field docs are the reference.
 
+mod access;
 mod gc;
 mod limits;
 mod ops;
@@ -10,6 +11,7 @@ mod storage;
 mod tls;
 mod uploads;
 
+pub(crate) use access::Access;
 pub(crate) use gc::Gc;
 pub(crate) use limits::Limits;
 pub(crate) use ops::Ops;
@@ -59,6 +61,9 @@ struct Written {
     uploads: Uploads,
     /// Where blobs are kept.
     storage: Storage,
+    /// Who may do what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access: Option<Access>,
 }
 
 impl Default for Written {
@@ -78,6 +83,7 @@ impl Default for Written {
             registry: Registry::default(),
             uploads: Uploads::default(),
             storage: Storage::default(),
+            access: None,
         }
     }
 }
@@ -106,7 +112,6 @@ pub(crate) struct Config {
     pub access_log: AccessLog,
     /// URL under which clients know the service, for what must be absolute (`external_url`, `DOCKET_EXTERNAL_URL`, default: what
     /// the request names). Locations are relative and need none.
-    #[expect(dead_code, reason = "for what tokens name")]
     pub external_url: Option<String>,
     /// Networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed (`trusted_proxies`, default none).
     pub trusted_proxies: Vec<IpNet>,
@@ -126,6 +131,8 @@ pub(crate) struct Config {
     pub storage: BlobStorage,
     /// Every key, sections as `section.key`, with its value: what a reload compares.
     pub values: BTreeMap<String, serde_json::Value>,
+    /// Who may do what (`[access]`); without it, anyone on loopback may push.
+    pub access: Option<Access>,
 }
 
 impl Config {
@@ -155,9 +162,9 @@ impl Config {
             format!("listen = {:?} is no address with a port, such as 127.0.0.1:5000", written.listen)
         })?;
         anyhow::ensure!(
-            listen.ip().is_loopback(),
+            listen.ip().is_loopback() || written.access.is_some(),
             "listen = {listen} is reachable from other machines, and there are no access rules: \
-             anyone there could push; listen on 127.0.0.1 or [::1]"
+             anyone there could push; listen on 127.0.0.1 or [::1], or configure [access]"
         );
         let admin_socket = match written.admin_socket.as_str() {
             "" => written.data.join("admin.sock"),
@@ -187,6 +194,7 @@ impl Config {
             registry: written.registry,
             uploads: written.uploads.check()?,
             storage: written.storage.place()?,
+            access: written.access,
             values,
         })
     }
@@ -220,6 +228,7 @@ const TOP_LEVEL: &[&str] = &[
     "registry",
     "uploads",
     "storage",
+    "access",
 ];
 
 /// Where tests of recovery make the process die (`DOCKET_CRASH_AT`). Builds without debug assertions have no such door.

@@ -3,6 +3,7 @@
 mod activity;
 mod admin;
 mod api;
+mod auth;
 mod client;
 mod context;
 mod failure;
@@ -16,6 +17,7 @@ mod registry;
 mod scrapi;
 mod tally;
 mod tls;
+mod token;
 mod transfer;
 mod wire;
 
@@ -43,6 +45,7 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
 
+use auth::KnownAs;
 use client::Client;
 use context::Context;
 use failure::Failure;
@@ -60,6 +63,7 @@ pub(crate) struct Public {
     context: Context,
     proxies: Vec<IpNet>,
     access_log: AccessLog,
+    external_url: Option<Arc<str>>,
     /// Requests being answered, by who asks.
     asking: Arc<Tally<IpAddr>>,
     limits: Limits,
@@ -82,6 +86,7 @@ impl Public {
             context: Context::new(instance, traffic, Caller::new(Account::Loopback)),
             proxies: config.trusted_proxies.clone(),
             access_log: config.access_log,
+            external_url: config.external_url.as_deref().map(Arc::from),
             asking: Tally::new(config.limits.requests_per_account),
             limits: config.limits.clone(),
             others: TowerToHyperService::new(others),
@@ -96,22 +101,32 @@ impl Public {
             request.map(|body| Body::new(Paced::new(body, &self.limits)))
         };
         let client = Client::of(&peer, request.headers(), &self.proxies);
-        let context = self.context.enter(Some(peer));
+        let mut context = self.context.enter(Some(peer));
+        context.known_as = KnownAs::of(&request, client.is_secure, self.external_url.as_ref());
+        let has_rules = context.instance.access().has_rules();
         let line = LogLine::begin(self.access_log, &context, &request);
-        let response = match (origin::stranger(&request), self.asking.enter(client.address)) {
+        let response = match (origin::stranger(&request, has_rules), self.asking.enter(client.address)) {
             (Some(refused), _) => refused,
             (None, None) => Failure::too_many_requests().at(request.uri().path()),
-            (None, Some(_counted)) => leftover::taken_in(request, |request| self.dispatch(&context, request)).await,
+            (None, Some(_counted)) => {
+                leftover::taken_in(request, |request| self.dispatch(context.clone(), request)).await
+            }
         };
         line.end(response, Some(client.address))
     }
 
-    async fn dispatch(&self, context: &Context, mut request: Request<Body>) -> Response {
+    async fn dispatch(&self, mut context: Context, mut request: Request<Body>) -> Response {
         let path = request.uri().path();
-        if path == "/v2" || path.starts_with("/v2/") {
-            return registry::serve(context, request).await;
+        if let Err(refused) = auth::identify(&mut context, request.headers(), path).await {
+            return refused.at(path);
         }
-        request.extensions_mut().insert(context.clone());
+        if path == auth::TOKEN_PATH {
+            return token::serve(&context, request).await;
+        }
+        if path == "/v2" || path.starts_with("/v2/") {
+            return registry::serve(&context, request).await;
+        }
+        request.extensions_mut().insert(context);
         self.others.call(request).await.unwrap_or_else(|never| match never {})
     }
 }

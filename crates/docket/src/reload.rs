@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use docket_engine::Instance;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Access, Config};
 use crate::http::Tls;
 use crate::telemetry::{LogFilter, filter};
 
@@ -52,19 +53,21 @@ impl Running {
     }
 
     /// Reads the configuration again and applies what can change. An error leaves everything as it was.
-    pub(crate) fn reload(&self) -> anyhow::Result<Reloaded> {
+    pub(crate) fn reload(&self, instance: &Instance) -> anyhow::Result<Reloaded> {
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         // Read and check all of it.
         let config = self.sources.read()?;
         let filter = filter(&config.log)?;
         // Also where the paths are the same: a renewed certificate takes the place of the old one in its file.
         let certificate = self.tls.as_ref().and(config.tls.as_ref()).map(Tls::read).transpose()?;
+        let rules = Access::rules(config.access.as_ref(), instance)?;
 
         // From here on nothing fails but what a restart would have to mend as well.
         self.log.change(filter)?;
         if let (Some(tls), Some(fresh)) = (&self.tls, &certificate) {
             tls.replace(fresh);
         }
+        rules.map(|rules| instance.replace_rules(rules)).transpose()?;
         let keys = in_force.keys().chain(config.values.keys()).cloned();
         let changed = keys.filter(|key| in_force.get(key) != config.values.get(key));
         let mut changed: Vec<_> = changed.collect();
@@ -84,7 +87,7 @@ impl Running {
     /// Whether a key, `log` or `section.key`, can change while the server runs. TLS can be renewed, not switched on or off.
     fn is_live(&self, key: &str, config: &Config) -> bool {
         match key.split('.').next().unwrap_or_default() {
-            "log" => true,
+            "access" | "log" => true,
             "tls" => self.tls.is_some() && config.tls.is_some(),
             _ => false,
         }

@@ -118,7 +118,9 @@ impl Registry {
         let action = format!("look for {repository} blob {digest}");
         let response = self.ask_blob(Method::HEAD, repository, digest, &action).await?;
         match response.status().as_u16() {
-            404 => Ok(false),
+            // An account may push where it may not pull. Why something is denied is said in a body, and this answer has
+            // none; the upload that follows has.
+            401 | 403 | 404 => Ok(false),
             _ => self.connection.expect(&action, response, &[200]).await.map(|_| true),
         }
     }

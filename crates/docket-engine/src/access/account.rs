@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::Scope;
+use super::token::Token;
 
 /// Who called. Accounts are known to access only; entries on the ledger never name them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,11 +35,11 @@ pub enum AccountError {
     Reserved(String),
 }
 
-/// An account, and how far what the caller showed reaches: a token may allow less than its account has.
+/// An account, and the token that was shown for it, if it was one: a token may reach less than its account has.
 #[derive(Debug, Clone)]
 pub struct Caller {
     account: Account,
-    scope: Option<Arc<Scope>>,
+    token: Option<Arc<Token>>,
 }
 
 impl fmt::Display for Account {
@@ -93,12 +93,12 @@ impl FromStr for AccountName {
 impl Caller {
     /// Somebody with all that the account has.
     pub fn new(account: Account) -> Self {
-        Self { account, scope: None }
+        Self { account, token: None }
     }
 
-    /// Somebody who may use of the account only what the scope reaches.
-    pub fn within(account: Account, scope: Arc<Scope>) -> Self {
-        Self { account, scope: Some(scope) }
+    /// Somebody who showed a token, and has of its account only what it reaches.
+    pub(super) fn with_token(token: Token) -> Self {
+        Self { account: token.account.clone(), token: Some(Arc::new(token)) }
     }
 
     /// Who it is.
@@ -106,9 +106,9 @@ impl Caller {
         &self.account
     }
 
-    /// What the token reaches, if one was shown.
-    pub fn scope(&self) -> Option<&Scope> {
-        self.scope.as_deref()
+    /// The token, if one was shown.
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_deref()
     }
 }
 

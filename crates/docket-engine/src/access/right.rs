@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use docket_oci::name::RepositoryName;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a caller wants to do. Each right gives one thing: reading, adding, moving, removing, claiming, overseeing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
     /// Read content, listings and claims.
@@ -26,10 +25,6 @@ pub enum Right {
 /// A set of rights.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rights(u8);
-
-/// How far a token reaches: rights in named repositories, and rights to the service as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Scope(Vec<(Option<RepositoryName>, Rights)>);
 
 impl Right {
     /// Every right.
@@ -91,18 +86,5 @@ impl FromIterator<Right> for Rights {
 impl fmt::Debug for Rights {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(Right::ALL.into_iter().filter(|right| self.contains(*right))).finish()
-    }
-}
-
-impl Scope {
-    /// A scope of these places; `None` is the service as a whole.
-    pub fn new(places: Vec<(Option<RepositoryName>, Rights)>) -> Self {
-        Self(places)
-    }
-
-    /// What it reaches in one place.
-    pub fn rights(&self, repository: Option<&RepositoryName>) -> Rights {
-        let here = self.0.iter().filter(|(place, _)| place.as_ref() == repository);
-        here.fold(Rights::NONE, |rights, (_, more)| rights.or(*more))
     }
 }

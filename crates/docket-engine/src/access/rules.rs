@@ -1,17 +1,18 @@
-//! Access rules: who may do what in which repositories. What no rule allows is denied.
+//! Access rules: who may do what in which repositories, and which tags never move. What no rule allows is denied.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
 
-use docket_oci::name::RepositoryName;
+use docket_oci::name::{RepositoryName, Tag};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use moka::sync::Cache;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::account::{ANONYMOUS, AUTHENTICATED, GROUP_MARK};
-use super::{Account, AccountError, AccountName, Right, Rights};
+use super::{Account, AccountError, AccountName, Passwords, Right, Rights};
 
 /// One rule as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Account names, `anonymous` (everybody), `authenticated` (every account), `@group`.
@@ -23,10 +24,41 @@ pub struct Rule {
     pub allow: Vec<Right>,
 }
 
+/// Tags that can be made but neither moved nor removed, as written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImmutableTags {
+    /// Patterns of repository names.
+    pub repositories: Vec<String>,
+    /// Patterns of tags.
+    pub tags: Vec<String>,
+    /// Patterns of tags that can be moved all the same.
+    #[serde(default)]
+    pub except: Vec<String>,
+}
+
+/// All that access is decided by, as written.
+#[derive(Debug)]
+pub struct RulesDraft {
+    /// Who may do what where.
+    pub rules: Vec<Rule>,
+    /// Accounts by the name of their group.
+    pub groups: BTreeMap<String, Vec<String>>,
+    /// Tags that never move.
+    pub immutable_tags: Vec<ImmutableTags>,
+    /// Who has which password.
+    pub passwords: Passwords,
+    /// How long a token is good for, at least [`TOKEN_TTL_MIN`].
+    pub token_ttl: Duration,
+}
+
 /// Rules that were checked, with their answers remembered.
 #[derive(Debug)]
 pub struct Rules {
     checked: Vec<CheckedRule>,
+    immutable: Vec<CheckedImmutable>,
+    pub(super) passwords: Passwords,
+    pub(super) token_ttl: Duration,
     /// Answers by account and repository. New rules come with a new cache, so no answer outlives its rules.
     answers: Cache<String, Rights>,
 }
@@ -34,6 +66,9 @@ pub struct Rules {
 /// Rules that cannot be used. The number is the position in the file, from 1.
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
+    /// Clients take tokens that live shorter for broken.
+    #[error("token_ttl is less than {} seconds, the least that clients can work with", TOKEN_TTL_MIN.as_secs())]
+    TokenTtl,
     /// A list that must name something is empty.
     #[error("{what} is empty: such a rule would never apply; name something or remove the rule")]
     Empty {
@@ -77,20 +112,42 @@ struct CheckedRule {
     rights: Rights,
 }
 
+#[derive(Debug)]
+struct CheckedImmutable {
+    repositories: GlobSet,
+    tags: GlobSet,
+    except: GlobSet,
+    /// As written, for whoever meets it.
+    written: String,
+}
+
 impl Rules {
     /// Checks rules, so that no mistake in them is first met by a caller.
-    pub fn new(rules: &[Rule], groups: &BTreeMap<String, Vec<String>>) -> Result<Self, RulesError> {
-        let groups = groups
+    pub fn new(draft: RulesDraft) -> Result<Self, RulesError> {
+        if draft.token_ttl < TOKEN_TTL_MIN {
+            return Err(RulesError::TokenTtl);
+        }
+        let groups = draft
+            .groups
             .iter()
             .map(|(group, members)| Ok((group.as_str(), accounts(&format!("group {group:?}"), members)?)))
             .collect::<Result<BTreeMap<_, _>, RulesError>>()?;
-        let rules = rules.iter().zip(1..).map(|(rule, number)| CheckedRule::new(rule, number, &groups));
-        Ok(Self { checked: rules.collect::<Result<_, _>>()?, answers: Cache::new(ANSWERS_MAX) })
+        let checked = draft.rules.iter().zip(1..).map(|(rule, number)| CheckedRule::new(rule, number, &groups));
+        let immutable = draft.immutable_tags.iter().zip(1..);
+        let immutable = immutable.map(|(tags, number)| CheckedImmutable::new(tags, number));
+        Ok(Self {
+            checked: checked.collect::<Result<_, _>>()?,
+            immutable: immutable.collect::<Result<_, _>>()?,
+            passwords: draft.passwords,
+            token_ttl: draft.token_ttl,
+            answers: Cache::new(ANSWERS_MAX),
+        })
     }
 
-    /// The accounts that rules name, by themselves or in groups.
-    pub fn accounts(&self) -> BTreeSet<&AccountName> {
-        self.checked.iter().flat_map(|rule| &rule.accounts).collect()
+    /// Accounts that rules name, by themselves or in groups, and that have no password.
+    pub fn unknown_accounts(&self) -> BTreeSet<&AccountName> {
+        let named = self.checked.iter().flat_map(|rule| &rule.accounts);
+        named.filter(|account| !self.passwords.has(account)).collect()
     }
 
     /// What an account may do in a repository, or with the service as a whole.
@@ -106,6 +163,21 @@ impl Rules {
         let rights = here.fold(Rights::NONE, |rights, rule| rights.or(rule.rights));
         self.answers.insert(key, rights);
         rights
+    }
+
+    /// The rule by which a tag never moves, as it was written.
+    pub(crate) fn immutable(&self, repository: &RepositoryName, tag: &Tag) -> Option<&str> {
+        let tag = tag.as_str();
+        let rule = self.immutable.iter().find(|rule| {
+            rule.tags.is_match(tag) && !rule.except.is_match(tag) && rule.repositories.is_match(repository.as_str())
+        });
+        rule.map(|rule| rule.written.as_str())
+    }
+
+    /// Whether one rule lets an account pull from every repository.
+    pub(super) fn shows_everything(&self, account: &Account) -> bool {
+        let mut applying = self.checked.iter().filter(|rule| rule.reaches(account));
+        applying.any(|rule| rule.whole_service && rule.rights.contains(Right::Pull))
     }
 
     /// Reading listings is for everybody who may pull anything: they show no more than that. Everything else about the
@@ -159,6 +231,20 @@ impl CheckedRule {
     }
 }
 
+impl CheckedImmutable {
+    fn new(tags: &ImmutableTags, number: usize) -> Result<Self, RulesError> {
+        let what = |list: &str| format!("`{list}` of immutable_tags {number}");
+        let except = if tags.except.is_empty() { GlobSet::empty() } else { patterns(&what("except"), &tags.except)? };
+        let but = if tags.except.is_empty() { String::new() } else { format!(" except {}", tags.except.join(", ")) };
+        Ok(Self {
+            repositories: patterns(&what("repositories"), &tags.repositories)?,
+            tags: patterns(&what("tags"), &tags.tags)?,
+            except,
+            written: format!("tags {}{but} of {} are immutable", tags.tags.join(", "), tags.repositories.join(", ")),
+        })
+    }
+}
+
 fn not_empty<'a>(what: &str, list: &'a [String]) -> Result<&'a [String], RulesError> {
     if list.is_empty() { Err(RulesError::Empty { what: what.to_owned() }) } else { Ok(list) }
 }
@@ -177,6 +263,8 @@ fn patterns(what: &str, patterns: &[String]) -> Result<GlobSet, RulesError> {
     set.build().map_err(failed)
 }
 
+/// The shortest life of a token.
+pub const TOKEN_TTL_MIN: Duration = Duration::from_mins(1);
 /// The pattern of a rule that speaks for the service as a whole.
 const EVERY_REPOSITORY: &str = "**";
 /// Answers that are remembered; names that strangers make up push out what is asked least.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use docket_engine::{Account, Caller, ClaimQuery, EngineError, Permit, Right, Rule, Rules};
+use docket_engine::{
+    Account, Caller, ClaimQuery, EngineError, Passwords, Permit, Right, Rule, Rules, RulesDraft, TOKEN_TTL_MIN,
+};
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::Reference;
 
@@ -120,7 +122,14 @@ async fn a_mount_from_anywhere_looks_only_where_the_caller_may_read() {
     let readable = site.push_blob("readable/two", b"other bytes").await;
     site.push_blob("secret/two", b"other bytes").await;
     let rules = [rule(&["readable/**"], &[Right::Pull]), rule(&["mine"], &[Right::Push])];
-    site.access().replace(Rules::new(&rules, &BTreeMap::new()).expect("rules"));
+    let draft = RulesDraft {
+        rules: rules.to_vec(),
+        groups: BTreeMap::new(),
+        immutable_tags: Vec::new(),
+        passwords: Passwords::none(),
+        token_ttl: TOKEN_TTL_MIN,
+    };
+    site.replace_rules(Rules::new(draft).expect("rules")).expect("replaced");
     let alice = Caller::new(Account::Named("alice".parse().expect("a name")));
     let mine = site.access().decide(&alice, Right::Push, Some(&repository("mine"))).expect("allowed");
     let absent = Digest::of(Algorithm::Sha256, b"nowhere");

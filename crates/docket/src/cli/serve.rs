@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::cli::operator::permit;
 use crate::cli::output::{Exit, UsageError, say};
-use crate::config::{Config, Gc, Ops, crash_point};
+use crate::config::{Access, Config, Gc, Ops, crash_point};
 use crate::http::{Listener, Public, Stopping, Tls, Watched};
 use crate::reload::{Running, Sources};
 use crate::telemetry::Traffic;
@@ -54,6 +54,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let watchers = bind_ops(&config.ops).await?;
     let instance = Instance::open(&config.data, options(&config)?).await?;
     let instance = Arc::new(instance);
+    if let Some(rules) = Access::rules(config.access.as_ref(), &instance)? {
+        instance.replace_rules(rules)?;
+    }
+    if !address.ip().is_loopback() && tls.is_none() {
+        tracing::warn!(%address, "passwords and tokens go in clear text to an address that other machines reach");
+    }
     let admin = bind_admin(&config.admin_socket)?;
     let (stop, stopping) = watch::channel(Stopping::No);
     let traffic = Arc::new(Traffic::new());
@@ -93,7 +99,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         say(&format!("  READ-ONLY  {reason}"));
     }
     while signals.next().await == Asked::Reload {
-        match running.reload() {
+        match running.reload(&instance) {
             Ok(reloaded) => tracing::info!(?reloaded, "configuration read again"),
             Err(failure) => {
                 let error = format!("{failure:#}");

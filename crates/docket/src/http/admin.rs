@@ -142,8 +142,8 @@ async fn fsck(Extension(context): Extension<Context>) -> Response<Body> {
     answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |report| json(&report))
 }
 
-async fn reload(Extension(running): Extension<Arc<Running>>) -> Response<Body> {
-    match running.reload() {
+async fn reload(Extension(context): Extension<Context>, Extension(running): Extension<Arc<Running>>) -> Response<Body> {
+    match running.reload(&context.instance) {
         Ok(reloaded) => json(&reloaded),
         Err(failure) => {
             let message = format!("{failure:#}; the server goes on as before");

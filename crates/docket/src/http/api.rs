@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::{Extension, Request};
 use axum::http::{Method, Response, StatusCode};
-use docket_engine::{CLAIMS_PAGE_MAX, ClaimQuery, Right};
+use docket_engine::{CLAIMS_PAGE_MAX, ClaimQuery};
 use docket_oci::query::Query;
 use serde::{Deserialize, Serialize};
 
@@ -50,11 +50,11 @@ pub(crate) async fn claims(Extension(context): Extension<Context>, request: Requ
         Ok(query) => query,
         Err(message) => return Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json(),
     };
-    let answer = match context.permit(Right::Pull, None) {
-        Ok(permit) => context.instance.claims(&permit, &query).await,
-        Err(failure) => Err(failure),
+    let permit = match context.listing() {
+        Ok(permit) => permit,
+        Err(failure) => return failure.json(),
     };
-    let page = match answer {
+    let page = match context.instance.claims(&permit, &query).await {
         Ok(page) => page,
         Err(failure) => return Failure::of(&failure, &context).json(),
     };

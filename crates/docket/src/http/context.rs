@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use docket_engine::{Caller, EngineError, Instance, Permit, Right};
 use docket_oci::name::RepositoryName;
 
+use crate::http::auth::KnownAs;
 use crate::http::listener::Peer;
 use crate::telemetry::Traffic;
 
@@ -17,6 +18,8 @@ pub(crate) struct Context {
     pub instance: Arc<Instance>,
     pub traffic: Arc<Traffic>,
     pub caller: Caller,
+    /// Under which URL the caller knows this server, for answers that say where to log in.
+    pub known_as: KnownAs,
     pub request_id: RequestId,
     /// The other end, on the public address.
     pub peer: Option<Arc<Peer>>,
@@ -33,6 +36,7 @@ impl Context {
             instance,
             traffic,
             caller,
+            known_as: KnownAs::default(),
             request_id: RequestId { run, number: 0 },
             peer: None,
             requests: Arc::default(),

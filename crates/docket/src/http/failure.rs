@@ -81,7 +81,10 @@ impl Failure {
         let bad = |code| refuse(StatusCode::BAD_REQUEST, code);
         let missing = |code| refuse(StatusCode::NOT_FOUND, code);
         match error {
-            EngineError::Denied(_) => refuse(StatusCode::FORBIDDEN, Code::Denied),
+            EngineError::Denied(denied) => Self::denied(denied, context),
+            EngineError::TagStands { .. } | EngineError::TagImmutable { .. } => {
+                refuse(StatusCode::FORBIDDEN, Code::Denied)
+            }
             EngineError::RepositoryUnknown => missing(Code::NameUnknown),
             EngineError::ManifestUnknown(_) => missing(Code::ManifestUnknown),
             EngineError::BlobUnknown(_) => missing(Code::BlobUnknown),

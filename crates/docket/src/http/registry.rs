@@ -49,15 +49,18 @@ type Answer = Result<Response<Body>, Failure>;
 
 impl Registry<'_> {
     async fn answer(&self, call: Call, body: Body) -> Answer {
-        let right = match call.action() {
-            Action::Ping => return Ok(discover_or_ping(&call)),
-            Action::Catalog | Action::Pull => Right::Pull,
-            Action::Push => Right::Push,
-            Action::Delete => Right::Delete,
-            Action::Claim => Right::Claim,
-        };
+        let permit = match call.action() {
+            Action::Ping => {
+                self.context.welcome()?;
+                return Ok(discover_or_ping(&call));
+            }
+            Action::Catalog => self.context.listing(),
+            Action::Pull => self.permit(Right::Pull, &call),
+            Action::Push => self.permit(Right::Push, &call),
+            Action::Delete => self.permit(Right::Delete, &call),
+            Action::Claim => self.permit(Right::Claim, &call),
+        }?;
         let instance = &self.context.instance;
-        let permit = self.context.permit(right, call.repository()).map_err(|failure| self.fail(&failure))?;
         let fail = |failure: EngineError| self.fail(&failure);
         match call {
             Call::Ping | Call::Discover { .. } => Ok(discover_or_ping(&call)),
@@ -189,6 +192,10 @@ impl Registry<'_> {
     /// The link to the next page, which keeps the filters and whatever else was asked.
     fn next(&self, path: &str, next: &[(&str, &str)]) -> String {
         next_link(path, &Query::parse(self.query).unwrap_or_default(), next)
+    }
+
+    fn permit(&self, right: Right, call: &Call) -> Result<Permit, Failure> {
+        self.context.permit(right, call.repository()).map_err(|failure| self.fail(&failure))
     }
 
     /// Tries to mount a blob. Whatever stands in the way, the client is to upload it instead: docker-style clients end

@@ -32,9 +32,9 @@ pub(crate) async fn entry(Extension(context): Extension<Context>, request: Reque
         return failure.problem();
     }
     let path = request.uri().path();
-    let answer = match context.permit(Right::Pull, None) {
+    let answer = match context.listing() {
         Ok(permit) => receipt(&context, &permit, last_segment(path), path).await,
-        Err(failure) => Err(Failure::of(&failure, &context)),
+        Err(failure) => Err(failure),
     };
     answer.unwrap_or_else(Failure::problem)
 }

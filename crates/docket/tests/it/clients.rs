@@ -1,6 +1,6 @@
 //! Clients that others wrote: what they push is what they and everybody else pull, byte for byte.
 
-mod layout;
+pub(crate) mod layout;
 mod podman;
 mod sequences;
 mod skopeo;

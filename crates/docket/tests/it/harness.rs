@@ -4,6 +4,7 @@
 
 mod answer;
 mod content;
+mod guarded;
 mod issuer;
 mod layout;
 mod raw;
@@ -17,6 +18,7 @@ pub(crate) mod s3;
 
 pub(crate) use answer::{Answer, Ask, escaped};
 pub(crate) use content::{EMPTY_DIGEST, artifact, bytes_of, image, image_of, index, sha256, sha512};
+pub(crate) use guarded::{Guarded, HTPASSWD, password};
 pub(crate) use issuer::Issuer;
 pub(crate) use layout::{ClaimPieces, LayoutFolder, evidence, put};
 pub(crate) use raw::Raw;

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::harness::{bytes_of, image_of, sha256};
 
 /// A layout that is being filled.
-pub(super) struct Layout {
+pub(crate) struct Layout {
     folder: PathBuf,
     index: Vec<Value>,
 }
 
 /// One layer: the archive as it is pushed, and the digest of what is in it.
 #[derive(Clone)]
-pub(super) struct Layer {
+pub(crate) struct Layer {
     descriptor: Descriptor,
     bytes: Vec<u8>,
     diff_id: String,
@@ -26,14 +26,14 @@ pub(super) struct Layer {
 
 impl Layout {
     /// An empty layout in a new folder.
-    pub(super) fn new(folder: PathBuf) -> Self {
+    pub(crate) fn new(folder: PathBuf) -> Self {
         std::fs::create_dir_all(folder.join("blobs/sha256")).expect("a folder");
         std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("written");
         Self { folder, index: Vec::new() }
     }
 
     /// Adds an image for a platform and gives its manifest.
-    pub(super) fn image(&self, architecture: &str, layers: &[Layer]) -> Vec<u8> {
+    pub(crate) fn image(&self, architecture: &str, layers: &[Layer]) -> Vec<u8> {
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id.as_str()).collect();
         let config = json!({
             "architecture": architecture, "os": "linux", "created": "2026-01-01T00:00:00Z",
@@ -50,7 +50,7 @@ impl Layout {
     }
 
     /// Adds an index over images for several platforms and gives its bytes.
-    pub(super) fn index(&self, images: &[(&str, &[u8])]) -> Vec<u8> {
+    pub(crate) fn index(&self, images: &[(&str, &[u8])]) -> Vec<u8> {
         let manifests = images.iter().map(|(architecture, image)| {
             let mut descriptor = json!(Descriptor::of(media::OCI_IMAGE_MANIFEST, image));
             descriptor["platform"] = json!({"architecture": architecture, "os": "linux"});
@@ -65,7 +65,7 @@ impl Layout {
     }
 
     /// Gives a manifest a name in the layout.
-    pub(super) fn tag(&mut self, media_type: &str, manifest: &[u8], tag: &str) {
+    pub(crate) fn tag(&mut self, media_type: &str, manifest: &[u8], tag: &str) {
         let mut descriptor = json!(Descriptor::of(media_type, manifest));
         descriptor["annotations"] = json!({media::ANNOTATION_REF_NAME: tag});
         self.index.push(descriptor);
@@ -74,7 +74,7 @@ impl Layout {
     }
 
     /// The folder.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -85,7 +85,7 @@ impl Layout {
 
 impl Layer {
     /// A gzipped tar archive of files with these names and sizes.
-    pub(super) fn new(workplace: &Path, seed: u64, files: &[(&str, usize)]) -> Self {
+    pub(crate) fn new(workplace: &Path, seed: u64, files: &[(&str, usize)]) -> Self {
         let root = workplace.join(format!("layer-{seed}"));
         for (name, size) in files {
             let path = root.join(name);
@@ -102,7 +102,7 @@ impl Layer {
 }
 
 /// Every blob of a layout by its name.
-pub(super) fn blobs_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn blobs_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = std::fs::read_dir(folder.join("blobs/sha256")).expect("a layout");
     let blobs = files.map(|file| {
         let file = file.expect("a file");

@@ -4,18 +4,24 @@ use docket_oci::digest::Digest;
 use docket_oci::manifest::Descriptor;
 use docket_oci::media;
 
-use super::{Answer, Ask as _, Server, artifact, bytes_of, image, sha256};
+use super::{Answer, Ask as _, Server, artifact, bytes_of, image, password, sha256};
 
 /// A repository on a server.
 #[derive(Clone, Copy)]
 pub(crate) struct Repository<'a> {
     server: &'a Server,
     name: &'a str,
+    login: Option<&'a str>,
 }
 
 impl<'a> Repository<'a> {
     pub(super) fn new(server: &'a Server, name: &'a str) -> Self {
-        Self { server, name }
+        Self { server, name, login: None }
+    }
+
+    /// The same as an account sees it; its password is made from its name.
+    pub(crate) fn by(self, account: &'a str) -> Self {
+        Self { login: Some(account), ..self }
     }
 
     /// A path below it.
@@ -25,7 +31,8 @@ impl<'a> Repository<'a> {
 
     /// A request below it.
     pub(crate) fn request(&self, method: &str, rest: &str) -> reqwest::RequestBuilder {
-        self.server.request(method, &self.path(rest))
+        let request = self.server.request(method, &self.path(rest));
+        self.login.into_iter().fold(request, |request, account| request.basic_auth(account, Some(password(account))))
     }
 
     /// Opens an upload and gives its location.

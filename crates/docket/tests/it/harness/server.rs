@@ -45,8 +45,12 @@ impl Server {
 
     /// Starts a server with a configuration file, which also says what is logged.
     pub(crate) fn start_configured(site: &Site, file: &Path) -> Self {
-        let started = Self::launch(site, docket().arg("serve").arg("--config").arg(file));
-        started.unwrap_or_else(|log| panic!("the server did not start: {log}"))
+        Self::try_start_configured(site, file).unwrap_or_else(|log| panic!("the server did not start: {log}"))
+    }
+
+    /// The same, or what it said before it ended.
+    pub(crate) fn try_start_configured(site: &Site, file: &Path) -> Result<Self, String> {
+        Self::launch(site, docket().arg("serve").arg("--config").arg(file))
     }
 
     fn launch(site: &Site, command: &mut Command) -> Result<Self, String> {
