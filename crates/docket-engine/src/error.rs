@@ -115,6 +115,20 @@ pub enum EngineError {
     /// Operator: a second collection while one is at work.
     #[error("a garbage collection is at work already; wait until it has ended")]
     Collecting,
+    /// Operator: a folder is no backup, or no whole one.
+    #[error("{folder} cannot be restored: {why}")]
+    BackupUnusable {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Operator: a folder that is to be filled holds things.
+    #[error("{0} is not empty; choose another folder, nothing was changed")]
+    NotEmpty(std::path::PathBuf),
+    /// Operator: a restored copy stays as it is.
+    #[error(transparent)]
+    Recover(#[from] crate::recover::RecoverError),
     /// Operator: the data folder's settings or keys are unusable.
     #[error("{what} in the data folder is unusable: {why}")]
     Settings {

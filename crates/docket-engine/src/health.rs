@@ -7,6 +7,7 @@ use std::time::Duration;
 use docket_store::{DiskSpace, StoreError, StoreStats};
 
 use crate::error::EngineError;
+use crate::gc::CollectorStats;
 use crate::instance::Instance;
 
 /// What an instance says of itself, in plain numbers.
@@ -16,6 +17,8 @@ pub struct Stats {
     pub store: StoreStats,
     /// Room on the disk, where the disk tells.
     pub disk: Option<DiskSpace>,
+    /// What the garbage collector did.
+    pub collector: CollectorStats,
     /// Uploads that are open.
     pub uploads_open: u64,
     /// Registrations that wait for their batch.
@@ -48,6 +51,7 @@ impl Instance {
         Stats {
             store,
             disk,
+            collector: self.collector_stats(),
             uploads_open: self.uploads.sessions.open_now(),
             registrations_waiting: self.ledger.waiting(),
             ledger_entries: head.size,

@@ -156,6 +156,11 @@ impl Instance {
         vec![self.ledger.identity().receipt_key.public()]
     }
 
+    /// Whether this is a restored copy that takes no changes yet.
+    pub fn is_restored(&self) -> bool {
+        self.store.is_restored()
+    }
+
     /// Why the ledger takes no entries, if it does not.
     pub fn read_only(&self) -> Option<String> {
         self.ledger.read_only()

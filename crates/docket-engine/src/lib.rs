@@ -5,6 +5,7 @@
 //! Every verb takes a [`Permit`], which only [`Access`] can make.
 
 mod access;
+mod backup;
 mod clock;
 mod conduct;
 mod content;
@@ -20,6 +21,7 @@ mod listing;
 mod manifest;
 mod mount;
 mod query;
+mod recover;
 mod register;
 mod upload;
 mod warning;
@@ -30,6 +32,7 @@ pub use access::{
     SCOPE_BYTES_MAX, SCOPES_MAX, Scope, ScopeTooLarge, TOKEN_BYTES_MAX, TOKEN_TTL_MIN, TokenRefused, TooManyLogins,
     needed_scope,
 };
+pub use backup::Backup;
 pub use clock::Clock;
 pub use conduct::Conduct;
 pub use content::{Blob, BlobContent};
@@ -43,6 +46,7 @@ pub use issuers::{GENESIS_TYPE, ISSUER_TYPE, IssuerView};
 pub use listing::ReferrersPage;
 pub use manifest::StoredManifest;
 pub use query::{CLAIMS_PAGE_MAX, Claim, ClaimPage, ClaimPlacement, ClaimQuery};
+pub use recover::{Evidence, RecoverError, Recovered};
 pub use register::Registered;
 pub use upload::{BLOB_BYTES_MAX, OpenUpload};
 pub use warning::Warning;

@@ -98,6 +98,14 @@ impl Blobs {
         Ok(Self { folder, place, claims: Claims::default() })
     }
 
+    /// Whether they lie in the data folder.
+    pub(crate) fn are_files(&self) -> bool {
+        match &self.place {
+            Place::Fs(_) => true,
+            Place::S3(_) => false,
+        }
+    }
+
     /// Waits for what is on its way.
     pub(crate) async fn close(&self) {
         match &self.place {

@@ -371,7 +371,7 @@ pub(crate) fn number(row: &SqliteRow, at: usize) -> Result<u64, StoreError> {
     u64::try_from(column::<i64>(row, at)?).map_err(|_| StoreError::damaged("a negative number where a count stands"))
 }
 
-fn hash(row: &SqliteRow, at: usize) -> Result<[u8; 32], StoreError> {
+pub(crate) fn hash(row: &SqliteRow, at: usize) -> Result<[u8; 32], StoreError> {
     column::<&[u8]>(row, at)?.try_into().map_err(|_| StoreError::damaged("a hash that is not 32 bytes long"))
 }
 

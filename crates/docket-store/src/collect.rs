@@ -167,6 +167,7 @@ impl Store {
     ///
     /// A crash after the row is gone leaves bytes that no row names, which [`remove_unnamed`](Self::remove_unnamed) finds.
     pub async fn remove_file(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let Ok(_not_copied) = self.copying.try_read() else { return Ok(false) };
         let Some(claim) = self.blobs().claims.try_remove(digest) else { return Ok(false) };
         if self.remove(Removal::FileRow(*digest)).await?.0 == 0 {
             return Ok(false);
@@ -187,6 +188,7 @@ impl Store {
 
     /// Removes bytes that no row names. False if one names them by now, or a push has them in hand.
     pub async fn remove_unnamed(&self, kept: &KeptBlob) -> Result<bool, StoreError> {
+        let Ok(_not_copied) = self.copying.try_read() else { return Ok(false) };
         let Some(claim) = self.blobs().claims.try_remove(&kept.digest) else { return Ok(false) };
         // Asked again under the claim: no push is between its bytes and its row now.
         if self.unnamed(vec![kept.clone()]).await?.is_empty() {

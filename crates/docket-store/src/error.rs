@@ -24,6 +24,16 @@ pub enum StoreError {
         /// What its database says.
         found: String,
     },
+    /// Operator: the folder was restored from a backup, and may lack what was answered after it.
+    #[error(
+        "{0} was restored from a backup and takes no changes until `docket recover --data {0}` has been run; pulls are served"
+    )]
+    Restored(PathBuf),
+    /// Operator: a backup copies files, and these blobs are none.
+    #[error(
+        "the blobs lie in a bucket, which a backup does not copy; keep versions of its objects, and the data folder by a snapshot of its disk"
+    )]
+    BlobsElsewhere,
     /// Caller: too many changes are waiting; try again shortly.
     #[error("too many changes are waiting for the disk; try again in a second")]
     Busy,

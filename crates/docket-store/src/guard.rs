@@ -47,17 +47,14 @@ impl HeadGuard {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let file = OpenOptions::new().read(true).write(true).open(path);
         let file = file.map_err(StoreError::file("open the head guard", path))?;
-        let mut slots = [None; 2];
-        for (at, slot) in slots.iter_mut().enumerate() {
-            let mut bytes = [0_u8; LINE_BYTES];
-            if file.read_exact_at(&mut bytes, at as u64 * SLOT_BYTES).is_ok() {
-                *slot = parse(&bytes);
-            }
-        }
-        let newest = slots.iter().enumerate().filter_map(|(at, slot)| Some(((*slot)?, at)));
-        let newest = newest.max_by_key(|(point, _)| point.size);
-        let newest = newest.ok_or_else(|| StoreError::damaged(format!("{} has no whole slot", path.display())))?;
+        let newest = newest(&file, path)?;
         Ok(Self { path: path.to_owned(), file, newest: Mutex::new(newest) })
+    }
+
+    /// The newest point in a guard file that nobody writes to any more.
+    pub fn read(path: &Path) -> Result<GuardPoint, StoreError> {
+        let file = File::open(path).map_err(StoreError::file("open the head guard", path))?;
+        Ok(newest(&file, path)?.0)
     }
 
     /// The newest point.
@@ -84,7 +81,7 @@ impl HeadGuard {
     /// Reads the file again and compares it with what was written. Blocks on the disk.
     pub fn check(&self) -> Result<(), StoreError> {
         let newest = self.lock();
-        let found = Self::open(&self.path)?.newest();
+        let found = Self::read(&self.path)?;
         if found == newest.0 {
             return Ok(());
         }
@@ -95,6 +92,20 @@ impl HeadGuard {
     fn lock(&self) -> std::sync::MutexGuard<'_, (GuardPoint, usize)> {
         self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The newest whole slot of a file, and which it is.
+fn newest(file: &File, path: &Path) -> Result<(GuardPoint, usize), StoreError> {
+    let mut slots = [None; 2];
+    for (at, slot) in slots.iter_mut().enumerate() {
+        let mut bytes = [0_u8; LINE_BYTES];
+        if file.read_exact_at(&mut bytes, at as u64 * SLOT_BYTES).is_ok() {
+            *slot = parse(&bytes);
+        }
+    }
+    let newest = slots.iter().enumerate().filter_map(|(at, slot)| Some(((*slot)?, at)));
+    let newest = newest.max_by_key(|(point, _)| point.size);
+    newest.ok_or_else(|| StoreError::damaged(format!("{} has no whole slot", path.display())))
 }
 
 fn line(point: GuardPoint) -> String {

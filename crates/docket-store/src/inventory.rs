@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use docket_oci::digest::Digest;
 use docket_oci::name::{RepositoryName, Tag};
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use crate::catalog::{blob_row, digest, number, parsed};
 use crate::change::{BlobRow, ManifestRow, NewReferrer};
@@ -38,15 +38,7 @@ pub struct HeldManifest {
 impl Store {
     /// Blobs after a position, at most `limit`.
     pub async fn stored_blobs(&self, after: u64, limit: usize) -> Result<Vec<StoredBlob>, StoreError> {
-        const TEXT: &str = "SELECT b.size, b.kind, b.entry_idx, b.body, d.value, d.id FROM blob b \
-            JOIN digest d ON d.id = b.digest_id WHERE b.digest_id > $1 AND b.kind <> 4 ORDER BY b.digest_id LIMIT $2";
-        let rows = fetch_all(&self.readers, TEXT, &[after.into(), (limit as u64).into()]).await;
-        let rows = rows.map_err(StoreError::database("walk the blobs"))?;
-        let stored = |row| {
-            let digest = digest(row, 4)?;
-            Ok(StoredBlob { position: number(row, 5)?, digest, row: blob_row(row, &digest)? })
-        };
-        rows.iter().map(stored).collect()
+        stored_blobs(&self.readers, after, limit).await
     }
 
     /// Manifests after a position, at most `limit`.
@@ -131,6 +123,23 @@ impl Store {
         let rows = rows.map_err(StoreError::database("walk the links"))?;
         rows.iter().map(named_digest).collect()
     }
+}
+
+/// Blobs of a database after a position, at most `limit`.
+pub(crate) async fn stored_blobs(
+    database: &SqlitePool,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<StoredBlob>, StoreError> {
+    const TEXT: &str = "SELECT b.size, b.kind, b.entry_idx, b.body, d.value, d.id FROM blob b \
+        JOIN digest d ON d.id = b.digest_id WHERE b.digest_id > $1 AND b.kind <> 4 ORDER BY b.digest_id LIMIT $2";
+    let rows = fetch_all(database, TEXT, &[after.into(), (limit as u64).into()]).await;
+    let rows = rows.map_err(StoreError::database("walk the blobs"))?;
+    let stored = |row| {
+        let digest = digest(row, 4)?;
+        Ok(StoredBlob { position: number(row, 5)?, digest, row: blob_row(row, &digest)? })
+    };
+    rows.iter().map(stored).collect()
 }
 
 fn named_digest(row: &SqliteRow) -> Result<(RepositoryName, Digest), StoreError> {

@@ -12,6 +12,7 @@ mod catalog;
 mod change;
 mod claims;
 mod collect;
+mod copy;
 mod decide;
 mod durable;
 mod error;
@@ -37,6 +38,7 @@ pub use change::{
 };
 pub use claims::RemoveClaim;
 pub use collect::{KeptFile, LinkKey, Look, ReferenceKey};
+pub use copy::{Copied, restore, set_restored};
 pub use error::StoreError;
 pub use guard::{GuardPoint, HeadGuard};
 pub use inventory::{HeldManifest, StoredBlob};

@@ -31,6 +31,8 @@ impl Store {
     /// Sets damaged content aside. A crash before the row says so changes nothing; after it, it may leave a file where no row
     /// looks for it, which the next push replaces and the collector removes.
     pub async fn quarantine(&self, hold: RemoveClaim, digest: &Digest, body: &BlobBody) -> Result<(), StoreError> {
+        // A copy may be about to read it.
+        let _not_copied = self.copying.read().await;
         match body {
             BlobBody::Inline(bytes) => {
                 let (folders, bytes) = (Arc::clone(&self.folders), bytes.clone());

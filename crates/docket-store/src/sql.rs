@@ -276,12 +276,21 @@ fn parse_version(text: &str) -> [u32; 3] {
 
 /// Opens the connections that read.
 pub(crate) fn open_readers(path: &Path) -> SqlitePool {
-    let options = SqliteConnectOptions::new()
+    let options = reading(path);
+    SqlitePoolOptions::new().max_connections(READERS_MAX).test_before_acquire(false).connect_lazy_with(options)
+}
+
+/// Opens one more connection that reads, for what takes long.
+pub(crate) async fn open_reader(path: &Path) -> Result<SqliteConnection, StoreError> {
+    SqliteConnection::connect_with(&reading(path)).await.map_err(StoreError::database("open for reading"))
+}
+
+fn reading(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
         .busy_timeout(BUSY_TIMEOUT)
-        .statement_cache_capacity(STATEMENTS_MAX);
-    SqlitePoolOptions::new().max_connections(READERS_MAX).test_before_acquire(false).connect_lazy_with(options)
+        .statement_cache_capacity(STATEMENTS_MAX)
 }
 
 /// A column of a row; a wrong type means the database is damaged.

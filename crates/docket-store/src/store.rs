@@ -7,6 +7,7 @@ use std::sync::Arc;
 use docket_oci::digest::Digest;
 use docket_oci::name::{RepositoryName, Tag};
 use sqlx::sqlite::SqlitePool;
+use tokio::sync::RwLock;
 
 use crate::StoreError;
 use crate::blobs::{BlobStorage, Blobs, StagedBlob};
@@ -14,6 +15,7 @@ use crate::cache::ManifestCache;
 use crate::change::{
     Append, AppendOutcome, Change, DeleteOutcome, FixedTags, ManifestPut, NewPlacement, Outcome, PutOutcome,
 };
+use crate::copy::RESTORED;
 use crate::durable::{Folders, sync_folder};
 use crate::guard::HeadGuard;
 use crate::keys::DataFolder;
@@ -31,6 +33,10 @@ pub struct Store {
     pub(crate) cache: Arc<ManifestCache>,
     pub(crate) writer: Writer,
     tasks: WriterTasks,
+    /// Held for writing while the folder is copied; who cuts the write-ahead log or removes files of blobs holds it for
+    /// reading.
+    pub(crate) copying: Arc<RwLock<()>>,
+    is_restored: bool,
     pub(crate) folders: Arc<Folders>,
     blobs: Blobs,
     /// Held for its lock.
@@ -59,7 +65,8 @@ impl Store {
         }
         sqlx::Connection::close(connection).await.map_err(StoreError::database("close"))?;
         sync_folder(folder.root())?;
-        Self::start(folder, lock, BlobStorage::Files).await
+        let readers = open_readers(&folder.database());
+        Self::start(folder, lock, readers, BlobStorage::Files, false).await
     }
 
     /// Opens a store that `create` made. What interrupted uploads left stays until [`Blobs::left_sessions`] is asked.
@@ -68,19 +75,27 @@ impl Store {
             return Err(StoreError::NotInitialised(folder.root().to_owned()));
         }
         let lock = lock(&folder)?;
-        check_version(&folder).await?;
-        check_storage(&folder, &storage).await?;
-        Self::start(folder, lock, storage).await
+        let readers = open_readers(&folder.database());
+        check_version(&readers, &folder).await?;
+        check_storage(&readers, &folder, &storage).await?;
+        let is_restored = setting(&readers, RESTORED).await?.is_some();
+        Self::start(folder, lock, readers, storage, is_restored).await
     }
 
-    async fn start(folder: DataFolder, lock: File, storage: BlobStorage) -> Result<Self, StoreError> {
+    async fn start(
+        folder: DataFolder,
+        lock: File,
+        readers: SqlitePool,
+        storage: BlobStorage,
+        is_restored: bool,
+    ) -> Result<Self, StoreError> {
         let folder = Arc::new(folder);
         let cache = Arc::new(ManifestCache::new());
-        let (writer, tasks) = Writer::start(&folder, Arc::clone(&cache)).await?;
-        let readers = open_readers(&folder.database());
+        let copying = Arc::default();
+        let (writer, tasks) = Writer::start(&folder, Arc::clone(&cache), Arc::clone(&copying), is_restored).await?;
         let folders = Arc::new(Folders::new(folder.root()));
         let blobs = Blobs::new(Arc::clone(&folder), Arc::clone(&folders), storage)?;
-        Ok(Self { folder, readers, cache, writer, tasks, folders, blobs, _lock: lock })
+        Ok(Self { folder, readers, cache, writer, tasks, copying, is_restored, folders, blobs, _lock: lock })
     }
 
     /// Finishes what is queued and closes every file.
@@ -89,6 +104,11 @@ impl Store {
         drop(self.writer);
         self.tasks.join().await;
         self.readers.close().await;
+    }
+
+    /// Whether this is a restored copy that takes no changes yet.
+    pub fn is_restored(&self) -> bool {
+        self.is_restored
     }
 
     /// Where everything lies.
@@ -114,9 +134,7 @@ impl Store {
 
     /// A setting fixed at creation.
     pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
-        const TEXT: &str = "SELECT value FROM meta WHERE name = $1";
-        let row = fetch_optional(&self.readers, TEXT, &[name.into()]).await;
-        row.map_err(StoreError::database("read meta"))?.map(|row| column(&row, 0)).transpose()
+        setting(&self.readers, name).await
     }
 
     /// Makes content visible in a repository, at a time in Unix seconds.
@@ -220,15 +238,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// Compares the format version before anything is touched: data of another release may look different in every way.
-async fn check_version(folder: &DataFolder) -> Result<(), StoreError> {
-    let reader = open_readers(&folder.database());
-    let row = fetch_optional(&reader, "SELECT value FROM meta WHERE name = 'format'", &[]).await;
-    let found = match row {
-        Ok(row) => row.map(|row| column::<String>(&row, 0)).transpose(),
-        Err(source) => Err(StoreError::Database { verb: "read the format version", source }),
-    };
-    reader.close().await;
-    match found? {
+async fn check_version(database: &SqlitePool, folder: &DataFolder) -> Result<(), StoreError> {
+    match setting(database, "format").await? {
         Some(found) if found == FORMAT_VERSION => Ok(()),
         found => {
             let found = found.unwrap_or_else(|| "none".to_owned());
@@ -237,18 +248,19 @@ async fn check_version(folder: &DataFolder) -> Result<(), StoreError> {
     }
 }
 
+async fn setting(database: &SqlitePool, name: &str) -> Result<Option<String>, StoreError> {
+    let row = fetch_optional(database, "SELECT value FROM meta WHERE name = $1", &[name.into()]).await;
+    row.map_err(StoreError::database("read meta"))?.map(|row| column(&row, 0)).transpose()
+}
+
 /// A folder's blobs are in one place: a server that looked into another would find every blob missing, and its collector would
 /// judge the blobs of somebody else. A bucket is written down when it is first configured, which must be before any blob.
-async fn check_storage(folder: &DataFolder, storage: &BlobStorage) -> Result<(), StoreError> {
-    const KEPT: &str = "SELECT value FROM meta WHERE name = 'blobs'";
+async fn check_storage(database: &SqlitePool, folder: &DataFolder, storage: &BlobStorage) -> Result<(), StoreError> {
     const FILES: &str = "SELECT 1 FROM blob WHERE kind = 1 LIMIT 1";
     const KEEP: &str = "INSERT INTO meta (name, value) VALUES ('blobs', $1)";
     let (configured, failed) = (storage.to_string(), |source| StoreError::Database { verb: "find the blobs", source });
-    let reader = open_readers(&folder.database());
-    let kept = fetch_optional(&reader, KEPT, &[]).await.map_err(failed)?;
-    let kept = kept.map(|row| column::<String>(&row, 0)).transpose()?;
-    let files = fetch_optional(&reader, FILES, &[]).await.map_err(failed)?.is_some();
-    reader.close().await;
+    let kept = setting(database, "blobs").await?;
+    let files = fetch_optional(database, FILES, &[]).await.map_err(failed)?.is_some();
     match (kept, storage) {
         (None, BlobStorage::Files) => Ok(()),
         (None, BlobStorage::S3(_)) if !files => {
@@ -291,7 +303,7 @@ fn delete_outcome(outcome: Outcome) -> DeleteOutcome {
 }
 
 /// Takes the lock that refuses a second process; released when the file closes, however the process ends.
-fn lock(folder: &DataFolder) -> Result<File, StoreError> {
+pub(crate) fn lock(folder: &DataFolder) -> Result<File, StoreError> {
     let path = folder.lock();
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(StoreError::file("open", &path))?;

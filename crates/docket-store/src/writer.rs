@@ -2,13 +2,14 @@
 //!
 //! While one group commits, the next gathers, so groups grow with load and a lone change waits for nothing.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use docket_oci::name::Tag;
 use futures_util::TryStreamExt as _;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{RwLock, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
@@ -28,6 +29,8 @@ type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 #[derive(Debug)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<(Change, Reply)>,
+    /// The folder, if it is a restored copy that takes no changes.
+    restored: Option<PathBuf>,
 }
 
 /// What the store joins at shutdown.
@@ -42,18 +45,21 @@ impl Writer {
     pub(crate) async fn start(
         folder: &DataFolder,
         cache: Arc<ManifestCache>,
+        copying: Arc<RwLock<()>>,
+        is_restored: bool,
     ) -> Result<(Self, WriterTasks), StoreError> {
         let mut connection = open_writer(&folder.database()).await?;
         let ids = Ids::load(&mut connection).await.map_err(StoreError::database("read the last numbers"))?;
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let (committed, commits) = mpsc::channel(1);
         let checkpoints = open_writer(&folder.database()).await?;
-        let task = WriterTask { connection, ids, cache, folder: folder.clone(), committed };
+        let task = WriterTask { connection, ids, cache, folder: folder.clone(), copying, committed };
         let tasks = WriterTasks {
             writer: tokio::spawn(task.run(waiting)),
             checkpointer: tokio::spawn(checkpoint(checkpoints, commits)),
         };
-        Ok((Self { queue }, tasks))
+        let restored = is_restored.then(|| folder.root().to_owned());
+        Ok((Self { queue, restored }, tasks))
     }
 
     /// Changes that wait.
@@ -64,6 +70,9 @@ impl Writer {
     /// Queues a change and waits until it is durable or refused. If the caller goes away meanwhile the change
     /// may still be made.
     pub(crate) async fn write(&self, change: Change) -> Result<Outcome, StoreError> {
+        if let Some(folder) = &self.restored {
+            return Err(StoreError::Restored(folder.clone()));
+        }
         let (reply, answer) = oneshot::channel();
         self.queue.try_send((change, reply)).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
@@ -89,6 +98,7 @@ struct WriterTask {
     ids: Ids,
     cache: Arc<ManifestCache>,
     folder: DataFolder,
+    copying: Arc<RwLock<()>>,
     committed: mpsc::Sender<()>,
 }
 
@@ -193,8 +203,10 @@ impl WriterTask {
         Ok(outcomes)
     }
 
-    /// The log cannot restart while commits keep coming, so past a size the writer waits for one whole checkpoint.
+    /// The log cannot restart while commits keep coming, so past a size the writer waits for one whole checkpoint. While
+    /// the folder is copied the log grows instead: the copy reads from it, and the writer would wait for its end.
     async fn bound_log(&mut self) {
+        let Ok(_not_copied) = self.copying.try_read() else { return };
         if std::fs::metadata(self.folder.log()).is_ok_and(|log| log.len() > LOG_BYTES_MAX)
             && let Err(source) = execute(&mut self.connection, "PRAGMA wal_checkpoint(TRUNCATE)", &[]).await
         {

@@ -1,5 +1,6 @@
 //! The command line: what was typed, and who does it. stdout is data, stderr is people.
 
+mod backup;
 mod claim;
 mod copy;
 mod fsck;
@@ -10,6 +11,7 @@ mod keys;
 mod ls;
 mod operator;
 mod output;
+mod recover;
 mod reload;
 mod remote;
 mod rm;
@@ -66,6 +68,11 @@ enum Command {
     Fsck(fsck::Args),
     /// Remove what nothing needs any more; a running server goes on
     Gc(gc::Args),
+    /// Copy a data folder, or make one from a copy
+    #[command(subcommand)]
+    Backup(backup::Command),
+    /// Let a restored copy take changes again, after comparing it with what was said since
+    Recover(recover::Args),
 }
 
 /// Runs the command that was typed.
@@ -101,5 +108,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Reload(args) => reload::run(args).await,
         Command::Fsck(args) => fsck::run(args).await,
         Command::Gc(args) => gc::run(args).await,
+        Command::Backup(command) => backup::run(command).await,
+        Command::Recover(args) => recover::run(args).await,
     }
 }

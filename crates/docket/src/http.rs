@@ -22,8 +22,8 @@ mod transfer;
 mod wire;
 
 pub(crate) use admin::{
-    AdmitRequest, DATA_HEADER, FSCK_CHECK_PATH, FSCK_PATH, GC_PATH, ISSUERS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage,
-    RELOAD_PATH,
+    AdmitRequest, BACKUP_PATH, BackupRequest, DATA_HEADER, FSCK_CHECK_PATH, FSCK_PATH, GC_PATH, ISSUERS_PATH,
+    NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH,
 };
 pub(crate) use api::ServiceView;
 pub(crate) use listener::{Listener, Stopping};

@@ -31,7 +31,11 @@ pub(super) async fn open(
     let seal = BatchSeal { protected: batch.protected, signature: batch.signature };
     let signed = seal.verify(identity.receipt_key.public(), &row.root);
     signed.map_err(|failure| unproven(&format!("the head's signature: {failure}")))?;
-    let read_only = rolled_back(&store, guard.newest(), &GuardPoint { size: row.size, root: row.root }).await?;
+    let read_only = if store.is_restored() {
+        Some(RESTORED.to_owned())
+    } else {
+        rolled_back(&store, guard.newest(), &GuardPoint { size: row.size, root: row.root }).await?
+    };
     match &read_only {
         Some(reason) => tracing::error!(reason, "the ledger opens read-only"),
         // The database may be ahead: the last process died between commit and guard.
@@ -63,6 +67,10 @@ pub(super) async fn seal(store: &Store, size: u64) -> Result<Option<BatchSeal>, 
     let row = store.batch(size).await?;
     Ok(row.map(|row| BatchSeal { protected: row.protected, signature: row.signature }))
 }
+
+/// Why a restored copy takes no entries.
+const RESTORED: &str = "it was restored from a backup and may lack entries that receipts were given for; `docket recover` \
+    compares it with what was said after the backup";
 
 /// Why the database is not the one the guard has seen, if it is not.
 async fn rolled_back(store: &Store, guard: GuardPoint, head: &GuardPoint) -> Result<Option<String>, EngineError> {

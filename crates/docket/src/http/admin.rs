@@ -1,6 +1,7 @@
 //! The operator's calls, over the admin socket in the data folder: whoever may open the file is the operator.
 
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -33,6 +34,14 @@ pub(crate) struct AdmitRequest {
     pub public_key: String,
 }
 
+/// Body of `POST /admin/v1/backup`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackupRequest {
+    /// Folder to make, as an absolute path.
+    pub out: PathBuf,
+}
+
 /// Answer to `GET /admin/v1/names`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NamesPage {
@@ -51,6 +60,7 @@ pub(super) fn routes() -> Router {
         .route(FSCK_CHECK_PATH, post(fsck_check_only))
         .route(RELOAD_PATH, post(reload))
         .route(GC_PATH, get(collector).post(collect))
+        .route(BACKUP_PATH, post(backup))
 }
 
 /// Refuses a command that means another data folder: the socket's path can be configured, and an entry on the wrong
@@ -78,8 +88,8 @@ async fn issuers(Extension(context): Extension<Context>) -> Response<Body> {
 
 async fn admit(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
     let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json();
-    let Ok(body) = read(request.into_body(), ADMIT_BYTES_MAX).await else {
-        return bad(format!("the request is larger than {ADMIT_BYTES_MAX} bytes"));
+    let Ok(body) = read(request.into_body(), REQUEST_BYTES_MAX).await else {
+        return bad(format!("the request is larger than {REQUEST_BYTES_MAX} bytes"));
     };
     let asked: AdmitRequest = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
@@ -142,6 +152,22 @@ async fn fsck(Extension(context): Extension<Context>) -> Response<Body> {
     answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |report| json(&report))
 }
 
+async fn backup(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
+    let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json();
+    let Ok(body) = read(request.into_body(), REQUEST_BYTES_MAX).await else {
+        return bad(format!("the request is larger than {REQUEST_BYTES_MAX} bytes"));
+    };
+    let asked: BackupRequest = match serde_json::from_slice(&body) {
+        Ok(asked) => asked,
+        Err(failure) => return bad(format!("the request is not understood: {failure}")),
+    };
+    let answer = match context.permit(Right::Admin, None) {
+        Ok(permit) => context.instance.backup(&permit, &asked.out).await,
+        Err(failure) => Err(failure),
+    };
+    answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |backup| json(&backup))
+}
+
 async fn reload(Extension(context): Extension<Context>, Extension(running): Extension<Arc<Running>>) -> Response<Body> {
     match running.reload(&context.instance) {
         Ok(reloaded) => json(&reloaded),
@@ -166,8 +192,8 @@ async fn collector(Extension(context): Extension<Context>) -> Response<Body> {
 
 async fn collect(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
     let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json();
-    let Ok(body) = read(request.into_body(), ADMIT_BYTES_MAX).await else {
-        return bad(format!("the request is larger than {ADMIT_BYTES_MAX} bytes"));
+    let Ok(body) = read(request.into_body(), REQUEST_BYTES_MAX).await else {
+        return bad(format!("the request is larger than {REQUEST_BYTES_MAX} bytes"));
     };
     let asked: Collection = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
@@ -188,10 +214,11 @@ pub(crate) const ISSUERS_PATH: &str = "/admin/v1/issuers";
 pub(crate) const NAMES_PATH: &str = "/admin/v1/names";
 /// Names in one page.
 pub(crate) const NAMES_PAGE: usize = 1_000;
+pub(crate) const BACKUP_PATH: &str = "/admin/v1/backup";
 pub(crate) const RELOAD_PATH: &str = "/admin/v1/reload";
 pub(crate) const FSCK_PATH: &str = "/admin/v1/fsck";
 pub(crate) const FSCK_CHECK_PATH: &str = "/admin/v1/fsck/check";
 pub(crate) const GC_PATH: &str = "/admin/v1/gc";
 /// Names the data folder that a command means.
 pub(crate) const DATA_HEADER: &str = "x-docket-data";
-const ADMIT_BYTES_MAX: usize = 64 * 1024;
+const REQUEST_BYTES_MAX: usize = 64 * 1024;

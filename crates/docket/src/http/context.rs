@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::http::HeaderValue;
 use docket_engine::{Caller, EngineError, Instance, Permit, Right};
 use docket_oci::name::RepositoryName;
+use docket_store::StoreError;
 
 use crate::http::auth::KnownAs;
 use crate::http::listener::Peer;
@@ -52,7 +53,16 @@ impl Context {
 
     /// Asks the rules.
     pub(crate) fn permit(&self, right: Right, repository: Option<&RepositoryName>) -> Result<Permit, EngineError> {
-        Ok(self.instance.access().decide(&self.caller, right, repository)?)
+        let permit = self.instance.access().decide(&self.caller, right, repository)?;
+        let changes = match right {
+            Right::Push | Right::Delete | Right::Tag | Right::Claim => true,
+            Right::Pull | Right::Admin => false,
+        };
+        // The store would refuse as well, but only after a whole upload.
+        if changes && self.instance.is_restored() {
+            return Err(StoreError::Restored(self.instance.data_folder().to_owned()).into());
+        }
+        Ok(permit)
     }
 }
 

@@ -92,7 +92,12 @@ impl Failure {
             EngineError::ManifestInvalid(docket_oci::manifest::ManifestError::TooLarge { .. })
             | EngineError::BlobTooLarge { .. } => refuse(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid),
             EngineError::ManifestInvalid(_) => bad(Code::ManifestInvalid),
-            EngineError::Collecting => refuse(StatusCode::CONFLICT, Code::Unsupported),
+            // The operator's own, over the admin socket alone.
+            EngineError::Collecting
+            | EngineError::BackupUnusable { .. }
+            | EngineError::NotEmpty(_)
+            | EngineError::Recover(_)
+            | EngineError::Store(StoreError::BlobsElsewhere) => refuse(StatusCode::CONFLICT, Code::Unsupported),
             EngineError::DeletesOff => refuse(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported),
             EngineError::DigestMismatch { .. } => bad(Code::DigestInvalid),
             EngineError::ManifestBlobUnknown(_) => bad(Code::ManifestBlobUnknown),
@@ -121,6 +126,7 @@ impl Failure {
             EngineError::Store(StoreError::Remote { .. }) => {
                 Self::unavailable(error, context, "the registry's object store failed; nothing was changed, try again")
             }
+            EngineError::Store(StoreError::Restored(_)) => Self::unavailable(error, context, RESTORED),
             EngineError::Unreadable => Self::unavailable(
                 error,
                 context,
@@ -194,6 +200,10 @@ impl Failure {
         response
     }
 }
+
+/// What a caller is told that wants to change a restored copy.
+const RESTORED: &str = "this registry was restored from a backup and takes no changes until its operator has run `docket recover`; \
+    pulls are served";
 
 /// An error and its causes, in one line.
 fn chain(error: &EngineError) -> String {

@@ -63,7 +63,7 @@ enum Source {
 
 use Source::{Build, Clock, Counter, Gauge, Histogram, Requests, Times};
 
-static METRICS: [Metric; 24] = [
+static METRICS: [Metric; 29] = [
     row("docket_build", None, "The program that runs.", Build),
     row("docket_http_requests", None, "Requests answered, by what they ask for, method and class of status.", Requests),
     row(
@@ -125,6 +125,21 @@ static METRICS: [Metric; 24] = [
         Some(Unit::Bytes),
         "Size of the data folder's disk.",
         Gauge(|it| Some(it.stats.disk?.total_bytes)),
+    ),
+    row(
+        "docket_gc_at_work",
+        None,
+        "1 while garbage is collected.",
+        Gauge(|it| Some(u64::from(it.stats.collector.at.is_some()))),
+    ),
+    row("docket_gc_runs", None, "Collections that ended.", Counter(|it| it.stats.collector.runs)),
+    row("docket_gc_removed_blobs", None, "Contents collected.", Counter(|it| it.stats.collector.blobs)),
+    row("docket_gc_removed", Some(Unit::Bytes), "Bytes collected.", Counter(|it| it.stats.collector.bytes)),
+    row(
+        "docket_gc_failures",
+        None,
+        "Contents whose bytes could not be removed.",
+        Counter(|it| it.stats.collector.failures),
     ),
     row("docket_ledger_entries", None, "Entries in the ledger.", Gauge(|it| Some(it.stats.ledger_entries))),
     row(

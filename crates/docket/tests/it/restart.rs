@@ -1,6 +1,7 @@
 //! Whatever ends the server, what it answered is there afterwards.
 
 mod answered;
+mod backup;
 mod crashes;
 mod folders;
 mod random;

@@ -2,7 +2,7 @@
 
 use super::{Shell, Site, reviewed};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 25] = [
     "",
     "init",
     "serve",
@@ -24,6 +24,10 @@ const COMMANDS: [&str; 21] = [
     "reload",
     "fsck",
     "gc",
+    "backup",
+    "backup create",
+    "backup restore",
+    "recover",
 ];
 
 #[test]

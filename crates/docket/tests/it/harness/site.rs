@@ -13,7 +13,9 @@ pub(crate) const SERVICE: &str = "https://registry.wabbit.example";
 
 /// A temporary folder with a data folder in it.
 pub(crate) struct Site {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Gone with the value, unless the folder is part of another site's.
+    _temporary: Option<tempfile::TempDir>,
 }
 
 /// What `docket fsck --output json` says.
@@ -39,12 +41,18 @@ impl Site {
 
     /// A folder where nothing was made yet.
     pub(crate) fn without_data() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        Self { folder: temporary.path().to_owned(), _temporary: Some(temporary) }
+    }
+
+    /// A site whose data folder lies already in a folder of another site's.
+    pub(crate) fn at(folder: PathBuf) -> Self {
+        Self { folder, _temporary: None }
     }
 
     /// Where other files of a test may lie.
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// Names of what is staged: uploads that have not ended.
