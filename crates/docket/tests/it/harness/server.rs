@@ -130,6 +130,14 @@ impl Server {
         }
     }
 
+    /// Files below a folder that the server has open.
+    pub(crate) fn files_open_below(&self, folder: &Path) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("our own child");
+        // One that is closed meanwhile is not open.
+        let files = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        files.filter(|file| file.starts_with(folder)).count()
+    }
+
     /// Memory that the process has written to, and nobody else shares.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("our own child");
