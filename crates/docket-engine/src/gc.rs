@@ -201,10 +201,14 @@ impl Run<'_> {
                 if stray.kept_at > self.seen_until {
                     continue;
                 }
-                if self.report.dry_run || self.succeeded(store.remove_unnamed(&stray).await)? {
-                    self.report.strays += 1;
-                    self.report.stray_bytes += stray.size;
+                if !self.report.dry_run {
+                    if !self.succeeded(store.remove_unnamed(&stray).await)? {
+                        continue;
+                    }
+                    self.instance.collector.lock().bytes += stray.size;
                 }
+                self.report.strays += 1;
+                self.report.stray_bytes += stray.size;
             }
             started = self.rest(seen, started).await;
         }
@@ -247,7 +251,7 @@ impl Run<'_> {
     fn succeeded(&mut self, removed: Result<bool, StoreError>) -> Result<bool, EngineError> {
         match removed {
             Ok(removed) => Ok(removed),
-            Err(failure @ (StoreError::File { .. } | StoreError::DiskFull(_))) => {
+            Err(failure @ (StoreError::File { .. } | StoreError::Remote { .. } | StoreError::DiskFull(_))) => {
                 tracing::warn!(%failure, "the bytes of garbage could not be removed");
                 self.report.failures += 1;
                 self.instance.collector.lock().failures += 1;

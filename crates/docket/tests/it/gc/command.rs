@@ -42,7 +42,6 @@ async fn a_server_collects_by_itself_and_stops_in_the_middle_of_it() {
     let site = Site::new();
     let server = Server::start_with(&site, &[("DOCKET_GC__INTERVAL", "10ms"), ("DOCKET_GC__GRACE", "0s")]);
     let repository = server.repository("wabbit/net-monitor");
-    repository.push_image("v1", 1).await;
     let digest = repository.push_blob(*b"garbage").await;
     while repository.request("HEAD", &format!("blobs/{digest}")).answer().await.status != 404 {}
     server.stop().await;
