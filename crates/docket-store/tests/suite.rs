@@ -395,3 +395,24 @@ async fn of_many_who_make_a_fixed_tag_at_once_one_wins() {
         fixture.store.manifest(&repo("a"), &Reference::Tag(tag("v1"))).await.expect("read").expect("it stands");
     assert_eq!(stands.bytes, contents[winner].as_bytes());
 }
+
+#[tokio::test]
+async fn a_file_whose_row_is_on_its_way_is_not_removed() {
+    let fixture = Fixture::new().await;
+    let (blobs, content) = (fixture.store.blobs(), vec![1; INLINE_BYTES_MAX * 2]);
+    let digest = Digest::of(Algorithm::Sha256, &content);
+    let mut staging = blobs.stage(Algorithm::Sha256);
+    staging.write(content.clone().into()).await.expect("written");
+    let staged = staging.finish(&digest).await.expect("finished");
+    let listed = blobs.list().await.expect("listed").page(10).await.expect("a page");
+    assert_eq!(listed.len(), 1, "the file has its name, and no row names it");
+    assert!(!fixture.store.remove_unnamed(&listed[0]).await.expect("answered"));
+    assert!(!fixture.store.remove_file(&digest).await.expect("answered"));
+    fixture.store.put_blob(repo("a"), staged, NOW).await.expect("stored");
+    // The claim is gone; the row keeps the file now, and the link keeps the row.
+    assert!(!fixture.store.remove_unnamed(&listed[0]).await.expect("answered"));
+    assert!(!fixture.store.remove_file(&digest).await.expect("answered"));
+    assert!(fixture.store.delete_blob(repo("a"), digest).await.expect("deleted"));
+    assert!(fixture.store.remove_file(&digest).await.expect("removed"));
+    assert!(blobs.list().await.expect("listed").page(10).await.expect("a page").is_empty());
+}
