@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -65,7 +66,7 @@ impl Folders {
         }
         std::fs::create_dir_all(path).map_err(StoreError::file("create", path))?;
         for above in path.ancestors().skip(1).take_while(|above| above.starts_with(&self.root)) {
-            sync_folder(above)?;
+            must_sync(above, File::open(above).and_then(|folder| folder.sync_all()))?;
         }
         let folder = Folder { path: path.to_owned(), syncs: Mutex::default(), ended: Condvar::new() };
         Ok(Arc::clone(known.entry(path.to_owned()).or_insert(Arc::new(folder))))
@@ -111,6 +112,16 @@ pub(crate) fn must_sync(path: &Path, synced: std::io::Result<()>) -> Result<(), 
         }
         synced => synced.map_err(StoreError::file("sync", path)),
     }
+}
+
+/// Makes a folder that only this user may look into, and those above it that are missing; their names are durable then.
+pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
+    // A relative path has no name for the folder that it begins in.
+    let path = std::path::absolute(path).map_err(StoreError::file("find", path))?;
+    let missing = path.ancestors().take_while(|path| !path.exists()).count();
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+    made.map_err(StoreError::file("create", &path))?;
+    path.ancestors().skip(1).take(missing).try_for_each(sync_folder)
 }
 
 pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {

@@ -1,7 +1,6 @@
 //! The open store: one data folder, its writer, its readers, its files.
 
 use std::fs::File;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 
 use docket_oci::digest::Digest;
@@ -16,7 +15,7 @@ use crate::change::{
     Append, AppendOutcome, Change, DeleteOutcome, FixedTags, ManifestPut, NewPlacement, Outcome, PutOutcome,
 };
 use crate::copy::RESTORED;
-use crate::durable::{Folders, sync_folder};
+use crate::durable::{Folders, make_private, must_sync, sync_folder};
 use crate::guard::HeadGuard;
 use crate::keys::DataFolder;
 use crate::sql::{column, create, fetch_optional, open_readers};
@@ -51,8 +50,7 @@ impl Store {
             return Err(StoreError::AlreadyInitialised(folder.root().to_owned()));
         }
         for path in [folder.root().to_owned(), folder.keys(), folder.blobs(), folder.tiles(), folder.staging()] {
-            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
-            made.map_err(StoreError::file("create", &path))?;
+            make_private(&path)?;
         }
         let lock = lock(&folder)?;
         create(&folder.database()).await?;
@@ -75,6 +73,12 @@ impl Store {
             return Err(StoreError::NotInitialised(folder.root().to_owned()));
         }
         let lock = lock(&folder)?;
+        // A process that was killed may have left commits in the log without their sync. Whoever reads them must find
+        // them again, and the head guard must not get ahead of them.
+        if let Ok(log) = File::open(folder.log()) {
+            must_sync(&folder.log(), log.sync_all())?;
+            sync_folder(folder.root())?;
+        }
         let readers = open_readers(&folder.database());
         check_version(&readers, &folder).await?;
         check_storage(&readers, &folder, &storage).await?;

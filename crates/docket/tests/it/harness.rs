@@ -25,4 +25,4 @@ pub(crate) use raw::Raw;
 pub(crate) use repository::Repository;
 pub(crate) use server::Server;
 pub(crate) use shell::{Said, Shell, reviewed};
-pub(crate) use site::{Fsck, SERVICE, Site, said};
+pub(crate) use site::{Fsck, SERVICE, Site, docket_under, said};

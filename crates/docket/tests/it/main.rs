@@ -7,6 +7,7 @@ mod bad_input;
 mod cli;
 mod clients;
 mod copy;
+mod durability;
 mod exposed;
 mod gc;
 mod ops;

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::site::docket;
+use super::site::{docket, docket_under};
 use super::{Repository, Site};
 
 /// `docket serve` as a child process. Dropping it kills it.
@@ -41,6 +41,12 @@ impl Server {
         let mut command = docket();
         command.env("DOCKET_LOG", "warn").envs(settings.iter().copied());
         Self::launch(site, command.arg("serve"))
+    }
+
+    /// Starts a server by another command, which must become it.
+    pub(crate) fn start_under(site: &Site, starter: &[&str]) -> Self {
+        let started = Self::launch(site, docket_under(starter).env("DOCKET_LOG", "warn").arg("serve"));
+        started.unwrap_or_else(|log| panic!("the server did not start: {log}"))
     }
 
     /// Starts a server with a configuration file, which also says what is logged.

@@ -108,7 +108,14 @@ impl Site {
 
 /// The binary, deaf to the environment of whoever runs the tests.
 pub(super) fn docket() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_docket"));
+    docket_under(&[])
+}
+
+/// The same, started by another command that takes it as its last arguments.
+pub(crate) fn docket_under(starter: &[&str]) -> Command {
+    let mut line = starter.iter().chain(&[env!("CARGO_BIN_EXE_docket")]);
+    let mut command = Command::new(line.next().expect("at least the binary"));
+    command.args(line);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOCKET_")) {
         command.env_remove(name);
     }

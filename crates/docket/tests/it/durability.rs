@@ -1,0 +1,8 @@
+//! The durability contract (ARCHITECTURE.md, "What an answer promises"): what was answered is there, byte for byte,
+//! whatever happens to the process, the power or the disk.
+
+mod disk;
+mod power;
+mod promises;
+mod trace;
+mod workload;
