@@ -2,6 +2,7 @@
 //! whatever happens to the process, the power or the disk.
 
 mod disk;
+mod faults;
 mod power;
 mod promises;
 mod trace;

@@ -45,8 +45,12 @@ impl Server {
 
     /// Starts a server by another command, which must become it.
     pub(crate) fn start_under(site: &Site, starter: &[&str]) -> Self {
-        let started = Self::launch(site, docket_under(starter).env("DOCKET_LOG", "warn").arg("serve"));
-        started.unwrap_or_else(|log| panic!("the server did not start: {log}"))
+        Self::try_start_under(site, starter).unwrap_or_else(|log| panic!("the server did not start: {log}"))
+    }
+
+    /// The same, or what was said before the server ended.
+    pub(crate) fn try_start_under(site: &Site, starter: &[&str]) -> Result<Self, String> {
+        Self::launch(site, docket_under(starter).env("DOCKET_LOG", "warn").arg("serve"))
     }
 
     /// Starts a server with a configuration file, which also says what is logged.
@@ -182,6 +186,12 @@ impl Server {
     pub(crate) async fn stopped_at_once(mut self) {
         let status = self.ended().await;
         assert_eq!(status.code(), Some(1), "the server ended with {status}: {}", self.log());
+    }
+
+    /// Waits for the end of the server, however it comes, and gives all that it said.
+    pub(crate) async fn finished(mut self) -> (ExitStatus, String) {
+        let status = self.ended().await;
+        (status, self.log())
     }
 
     /// Ends the server without warning.

@@ -50,6 +50,13 @@ impl Site {
         Self { folder, _temporary: None }
     }
 
+    /// A copy of a site that nobody has open.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::without_data();
+        copy_folder(&self.data(), &copy.data()).expect("the data folder is copied");
+        copy
+    }
+
     /// Where other files of a test may lie.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
@@ -122,6 +129,21 @@ pub(crate) fn docket_under(starter: &[&str]) -> Command {
     // Every server its own address, as for the registry.
     command.env("DOCKET_OPS__LISTEN", "127.0.0.1:0");
     command
+}
+
+/// Copies a folder and everything in it.
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (path, to) = (entry?.path(), to);
+        let to = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            copy_folder(&path, &to)?;
+        } else {
+            std::fs::copy(&path, &to)?;
+        }
+    }
+    Ok(())
 }
 
 /// All that a command said.
