@@ -20,6 +20,7 @@ mod tls;
 mod token;
 mod transfer;
 mod wire;
+mod workers;
 
 pub(crate) use admin::{
     AdmitRequest, BACKUP_PATH, BackupRequest, DATA_HEADER, FSCK_CHECK_PATH, FSCK_PATH, GC_PATH, ISSUERS_PATH,
@@ -29,6 +30,7 @@ pub(crate) use api::ServiceView;
 pub(crate) use listener::{Listener, Stopping};
 pub(crate) use ops::{Watched, watch};
 pub(crate) use tls::Tls;
+pub(crate) use workers::Workers;
 
 use std::net::IpAddr;
 use std::sync::Arc;

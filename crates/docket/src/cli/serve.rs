@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::cli::operator::permit;
 use crate::cli::output::{Exit, UsageError, say};
 use crate::config::{Access, Config, Gc, Ops, crash_point};
-use crate::http::{Listener, Public, Stopping, Tls, Watched};
+use crate::http::{Listener, Public, Stopping, Tls, Watched, Workers};
 use crate::reload::{Running, Sources};
 use crate::telemetry::Traffic;
 use crate::{http, telemetry};
@@ -71,8 +71,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         proxies: config.trusted_proxies.clone(),
         traffic: Arc::clone(&traffic),
     };
+    let workers = Workers::start().context("cannot start the threads of connections")?;
     let public = Arc::new(Public::new(Arc::clone(&instance), Arc::clone(&traffic), &config));
-    let public = tokio::spawn(listener.run(public, stopping.clone()));
+    let public = tokio::spawn(listener.run(public, workers, stopping.clone()));
     let operator =
         axum::serve(admin, http::operator(Arc::clone(&instance), Arc::clone(&traffic), Arc::clone(&running)));
     let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping.clone())).into_future());

@@ -13,7 +13,6 @@ use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio_util::task::TaskTracker;
 
 use crate::config::Limits;
 use crate::http::Public;
@@ -21,6 +20,7 @@ use crate::http::activity::Activity;
 use crate::http::tally::Tally;
 use crate::http::tls::Tls;
 use crate::http::wire::{FileQueue, Wire};
+use crate::http::workers::Workers;
 use crate::telemetry::Traffic;
 
 /// Everything that a connection is accepted with.
@@ -57,9 +57,9 @@ pub(crate) enum Stopping {
 
 impl Listener {
     /// Serves until told to stop, and returns when every connection has ended.
-    pub(crate) async fn run(self, public: Arc<Public>, stopping: watch::Receiver<Stopping>) {
+    pub(crate) async fn run(self, public: Arc<Public>, workers: Workers, stopping: watch::Receiver<Stopping>) {
         let Self { tcp, tls, limits, proxies, traffic } = self;
-        let (open, connections) = (Arc::new(Semaphore::new(limits.connections)), TaskTracker::new());
+        let open = Arc::new(Semaphore::new(limits.connections));
         let addresses = Tally::new(limits.connections_per_address);
         let accepting = async {
             loop {
@@ -78,7 +78,7 @@ impl Listener {
                     traffic: Arc::clone(&traffic),
                     stopping: stopping.clone(),
                 };
-                connections.spawn(async move {
+                workers.serve(tcp, async move |tcp| {
                     connection.serve(tcp, from.ip()).await;
                     drop((permit, counted));
                 });
@@ -90,9 +90,8 @@ impl Listener {
             _ = told.wait_for(|stopping| *stopping > Stopping::No) => {}
         }
         drop(tcp);
-        connections.close();
         // Each connection is told to stop too, and when to stop waiting for its client.
-        connections.wait().await;
+        workers.end().await;
     }
 }
 
