@@ -1,7 +1,6 @@
 //! Listings: repositories, tags, referrers.
 
 use docket_oci::digest::Digest;
-use docket_oci::manifest::Descriptor;
 use docket_oci::name::{RepositoryName, Tag};
 
 use crate::access::{Permit, Right};
@@ -11,8 +10,8 @@ use crate::instance::Instance;
 /// A page of referrers.
 #[derive(Debug, Clone)]
 pub struct ReferrersPage {
-    /// Their descriptors.
-    pub descriptors: Vec<Descriptor>,
+    /// Their descriptors, one JSON object each: as they were written with their manifests, so that nothing is parsed here.
+    pub descriptors: Vec<String>,
     /// Where the next page starts, if there is one.
     pub next: Option<Digest>,
 }
@@ -87,10 +86,7 @@ impl Instance {
             self.store.referrers(repository, subject, artifact_type, last, REFERRERS_PAGE_MAX, REFERRERS_BYTES_MAX);
         let (rows, more) = page.await?;
         let next = rows.last().filter(|_| more).map(|row| row.digest);
-        let descriptor = |descriptor: &str| {
-            serde_json::from_str(descriptor).map_err(|_| EngineError::Unproven(format!("a referrer of {subject}")))
-        };
-        let descriptors = rows.iter().map(|row| descriptor(&row.descriptor)).collect::<Result<_, _>>()?;
+        let descriptors = rows.into_iter().map(|row| row.descriptor).collect();
         Ok(ReferrersPage { descriptors, next })
     }
 }

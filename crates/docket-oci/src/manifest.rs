@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 pub use descriptor::{Descriptor, Platform};
 pub use parse::{DEPTH_MAX, ManifestError, TOP_LEVEL_KEYS_MAX};
-pub use write::{artifact_manifest, index_bytes};
+pub use write::{artifact_manifest, index_bytes, index_of_written};
 
 use crate::media;
 

@@ -175,7 +175,9 @@ impl Site {
         artifact_type: Option<&str>,
     ) -> Vec<Descriptor> {
         let permit = self.permit(Right::Pull, repository);
-        self.referrers(&permit, subject, artifact_type, None).await.expect("answered").descriptors
+        let page = self.referrers(&permit, subject, artifact_type, None).await.expect("answered");
+        let read = |written: &String| serde_json::from_str(written).expect("a descriptor");
+        page.descriptors.iter().map(read).collect()
     }
 
     /// The bytes of a manifest.

@@ -245,3 +245,14 @@ proptest::proptest! {
         let _ = Manifest::parse(text.as_bytes(), None);
     }
 }
+
+#[test]
+fn a_listing_of_written_descriptors_has_the_bytes_of_one_of_descriptors() {
+    let one = Descriptor::of("a/b", b"one");
+    let two =
+        Descriptor { annotations: [("k".to_owned(), "\"v\"".to_owned())].into(), ..Descriptor::of("a/b", b"two") };
+    for manifests in [&[][..], std::slice::from_ref(&one), &[one.clone(), two]] {
+        let written: Vec<_> = manifests.iter().map(|one| serde_json::to_string(one).expect("serializes")).collect();
+        assert_eq!(index_of_written(&written), index_bytes(manifests, &BTreeMap::new()));
+    }
+}

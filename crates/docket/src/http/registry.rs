@@ -6,7 +6,7 @@ use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
 use docket_engine::{EngineError, OpenUpload, Permit, Right, StoredManifest, Warning};
 use docket_oci::digest::{Algorithm, Digest};
-use docket_oci::manifest::{MANIFEST_BYTES_MAX, index_bytes};
+use docket_oci::manifest::{MANIFEST_BYTES_MAX, index_of_written};
 use docket_oci::media;
 use docket_oci::name::{RepositoryName, Tag};
 use docket_oci::query::Query;
@@ -85,7 +85,7 @@ impl Registry<'_> {
             Call::Referrers { repository, digest, artifact_type, last } => {
                 let filter = artifact_type.as_deref();
                 let page = instance.referrers(&permit, &digest, filter, last.as_ref()).await.map_err(fail)?;
-                let body = index_bytes(&page.descriptors, &std::collections::BTreeMap::new());
+                let body = index_of_written(&page.descriptors);
                 let mut response = typed(media::OCI_IMAGE_INDEX, body);
                 if filter.is_some() {
                     response.headers_mut().insert("oci-filters-applied", HeaderValue::from_static("artifactType"));
