@@ -34,7 +34,7 @@ impl Instance {
     /// Opens a blob.
     pub async fn blob(&self, permit: &Permit, digest: &Digest) -> Result<Blob, EngineError> {
         let repository = permit.repository(Right::Pull)?;
-        let row = self.store.blob(repository, digest).await?.ok_or(EngineError::BlobUnknown(*digest))?;
+        let row = self.store.blob(repository, digest).await?.ok_or(EngineError::BlobUnknown(*digest))?.row;
         let content = match row.body {
             BlobBody::Inline(bytes) => BlobContent::Bytes(bytes),
             BlobBody::File => match self.store.blobs().open(digest, row.size) {
@@ -56,14 +56,14 @@ impl Instance {
     /// linked just now; once in a while is enough, and the collector's grace period is longer than that.
     pub async fn blob_size(&self, permit: &Permit, digest: &Digest) -> Result<u64, EngineError> {
         let repository = permit.repository(Right::Pull)?;
-        let link = self.store.blob_link(repository, digest).await?.ok_or(EngineError::BlobUnknown(*digest))?;
+        let blob = self.store.blob(repository, digest).await?.ok_or(EngineError::BlobUnknown(*digest))?;
         let now = self.clock.now();
-        if link.linked_at > now.saturating_sub(SEEN_SECONDS) {
-            return Ok(link.size);
+        if blob.linked_at > now.saturating_sub(SEEN_SECONDS) {
+            return Ok(blob.row.size);
         }
         match self.store.see_blob(repository.clone(), *digest, now).await {
             // A full disk takes no pushes; pulls ask this too, and they need nothing written.
-            Ok(true) | Err(StoreError::DiskFull(_)) => Ok(link.size),
+            Ok(true) | Err(StoreError::DiskFull(_)) => Ok(blob.row.size),
             Ok(false) => Err(EngineError::BlobUnknown(*digest)),
             Err(failure) => Err(failure.into()),
         }

@@ -127,13 +127,13 @@ impl Instance {
             let Ok(manifest) = Manifest::parse(&row.bytes, Some(&row.media_type)) else { continue };
             if let [layer] = manifest.layers.as_slice()
                 && layer.digest == *document
-                && layer.size == blob.size
+                && layer.size == blob.row.size
                 && manifest.artifact_type.as_deref() == Some(media_type)
             {
                 return Ok((Descriptor::new(row.media_type, row.digest, row.bytes.len() as u64), None));
             }
         }
-        let manifest = own_manifest(media_type, &[Descriptor::new(media_type, *document, blob.size)], artifact);
+        let manifest = own_manifest(media_type, &[Descriptor::new(media_type, *document, blob.row.size)], artifact);
         let described = Descriptor::new(&manifest.media_type, manifest.digest, manifest.bytes.len() as u64);
         Ok((described, Some(manifest)))
     }

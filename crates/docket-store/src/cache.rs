@@ -1,4 +1,4 @@
-//! Manifests and tags in memory, exact: a commit forgets what it changed before anyone is answered.
+//! Manifests, tags and blobs in memory, exact: a commit forgets what it changed before anyone is answered.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use docket_oci::digest::Digest;
 use moka::sync::Cache;
 
-use crate::change::{Change, ManifestRow};
+use crate::change::{Change, HeldBlob, ManifestRow};
 use crate::collect::Removal;
+use crate::keys::INLINE_BYTES_MAX;
 
-/// Manifest rows by repository and tag or digest.
+/// Manifest rows by repository and tag or digest, blob rows by repository and digest.
 #[derive(Debug)]
-pub(crate) struct ManifestCache {
-    rows: Cache<String, ManifestRow>,
+pub(crate) struct RowCache {
+    manifests: Cache<String, ManifestRow>,
+    blobs: Cache<String, HeldBlob>,
     /// Counts commits. Held by whoever forgets or fills, so that a row read before a commit is never put in after it.
     commits: Mutex<u64>,
     hits: AtomicU64,
@@ -23,19 +25,31 @@ pub(crate) struct ManifestCache {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadStarted(u64);
 
-impl ManifestCache {
+impl RowCache {
     pub(crate) fn new() -> Self {
-        let rows = Cache::builder()
-            .max_capacity(CACHE_BYTES_MAX)
-            .weigher(|key: &String, row: &ManifestRow| {
-                u32::try_from(key.len() + row.bytes.len() + ROW_BYTES).unwrap_or(u32::MAX)
-            })
-            .build();
-        Self { rows, commits: Mutex::new(0), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        fn weight(key: &str, bytes: usize) -> u32 {
+            u32::try_from(key.len() + bytes + ROW_BYTES).unwrap_or(u32::MAX)
+        }
+        let manifests = Cache::builder().max_capacity(MANIFEST_BYTES_MAX);
+        let blobs = Cache::builder().max_capacity(BLOB_BYTES_MAX);
+        Self {
+            manifests: manifests.weigher(|key: &String, row: &ManifestRow| weight(key, row.bytes.len())).build(),
+            blobs: blobs.weigher(|key: &String, blob: &HeldBlob| weight(key, blob.row.body.inline_bytes())).build(),
+            commits: Mutex::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
     }
 
-    pub(crate) fn find(&self, repository: &str, reference: &str) -> Option<ManifestRow> {
-        let found = self.rows.get(&key(repository, reference));
+    pub(crate) fn manifest(&self, repository: &str, reference: &str) -> Option<ManifestRow> {
+        self.counted(self.manifests.get(&key(repository, reference)))
+    }
+
+    pub(crate) fn blob(&self, repository: &str, digest: &Digest) -> Option<HeldBlob> {
+        self.counted(self.blobs.get(&key(repository, &digest.to_string())))
+    }
+
+    fn counted<T>(&self, found: Option<T>) -> Option<T> {
         let count = if found.is_some() { &self.hits } else { &self.misses };
         count.fetch_add(1, Ordering::Relaxed);
         found
@@ -51,10 +65,18 @@ impl ManifestCache {
     }
 
     /// Keeps what was read, unless something was committed since.
-    pub(crate) fn keep(&self, started: ReadStarted, repository: &str, reference: &str, row: &ManifestRow) {
+    pub(crate) fn keep_manifest(&self, started: ReadStarted, repository: &str, reference: &str, row: &ManifestRow) {
         let commits = self.lock();
         if *commits == started.0 {
-            self.rows.insert(key(repository, reference), row.clone());
+            self.manifests.insert(key(repository, reference), row.clone());
+        }
+    }
+
+    /// The same for a blob.
+    pub(crate) fn keep_blob(&self, started: ReadStarted, repository: &str, digest: &Digest, blob: &HeldBlob) {
+        let commits = self.lock();
+        if *commits == started.0 {
+            self.blobs.insert(key(repository, &digest.to_string()), blob.clone());
         }
     }
 
@@ -62,41 +84,50 @@ impl ManifestCache {
     pub(crate) fn forget(&self, changes: &[Change]) {
         let mut commits = self.lock();
         *commits += 1;
-        let forget_digest =
-            |repository: &str, digest: &Digest| self.rows.invalidate(&key(repository, &digest.to_string()));
+        let forget_manifest =
+            |repository: &str, digest: &Digest| self.manifests.invalidate(&key(repository, &digest.to_string()));
         for change in changes {
             match change {
                 Change::PutManifest(put) => {
                     let repository = put.repository.as_str();
-                    forget_digest(repository, &put.manifest.digest);
-                    put.tags.iter().for_each(|tag| self.rows.invalidate(&key(repository, tag.as_str())));
+                    forget_manifest(repository, &put.manifest.digest);
+                    put.tags.iter().for_each(|tag| self.manifests.invalidate(&key(repository, tag.as_str())));
+                    // If it was pushed as a blob before, its bytes move from their file into the row, wherever it is held.
+                    if put.manifest.bytes.len() > INLINE_BYTES_MAX {
+                        self.blobs.invalidate_all();
+                    }
                 }
                 Change::DeleteTag { repository, tag, .. } => {
-                    self.rows.invalidate(&key(repository.as_str(), tag.as_str()));
+                    self.manifests.invalidate(&key(repository.as_str(), tag.as_str()));
                 }
                 Change::DeleteManifest { repository, digest, .. } => {
                     // Its tags are not known here; deletions are rare enough to drop every tag of the repository.
-                    forget_digest(repository.as_str(), digest);
+                    forget_manifest(repository.as_str(), digest);
                     let prefix = key(repository.as_str(), "");
-                    let gone: Vec<_> = self.rows.iter().filter(|(known, _)| known.starts_with(&prefix)).collect();
+                    let gone: Vec<_> = self.manifests.iter().filter(|(known, _)| known.starts_with(&prefix)).collect();
                     for (known, _) in gone {
-                        self.rows.invalidate(known.as_str());
+                        self.manifests.invalidate(known.as_str());
                     }
                 }
-                Change::PutBlob { .. }
-                | Change::MountBlob { .. }
-                | Change::DeleteBlob { .. }
-                | Change::Append(_)
-                | Change::Place(_)
-                | Change::Remove(
-                    Removal::References { .. }
-                    | Removal::Links { .. }
-                    | Removal::Rows { .. }
-                    | Removal::FileRow(_)
-                    | Removal::FreePages,
-                ) => {}
+                Change::PutBlob { repository, blob, .. } => {
+                    self.blobs.invalidate(&key(repository.as_str(), &blob.digest.to_string()));
+                }
+                Change::MountBlob { to: repository, digest, .. } | Change::DeleteBlob { repository, digest } => {
+                    self.blobs.invalidate(&key(repository.as_str(), &digest.to_string()));
+                }
+                // What a collection removes is named by ranges.
+                Change::Remove(Removal::Links { .. } | Removal::Rows { .. } | Removal::FileRow(_)) => {
+                    self.blobs.invalidate_all();
+                }
                 // Whose manifest it may have been is not known here, and damage is rare.
-                Change::Remove(Removal::Damaged(_)) => self.rows.invalidate_all(),
+                Change::Remove(Removal::Damaged(_)) => {
+                    self.manifests.invalidate_all();
+                    self.blobs.invalidate_all();
+                }
+                // These only add what was not there to be kept.
+                Change::Append(_)
+                | Change::Place(_)
+                | Change::Remove(Removal::References { .. } | Removal::FreePages) => {}
             }
         }
     }
@@ -111,6 +142,7 @@ fn key(repository: &str, reference: &str) -> String {
     [repository, reference].join("\n")
 }
 
-const CACHE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+const MANIFEST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+const BLOB_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// What a row costs beside its bytes, roughly.
 const ROW_BYTES: usize = 256;

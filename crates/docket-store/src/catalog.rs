@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use sqlx::sqlite::SqliteRow;
 
 use crate::change::{
-    BatchRow, BlobBody, BlobLink, BlobRow, EntryRow, HeadRow, IssuerRow, ManifestRow, PlacementRow, ReferrerRow,
+    BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, HeldBlob, IssuerRow, ManifestRow, PlacementRow, ReferrerRow,
 };
 use crate::rows::{KIND_FILE, KIND_INLINE, KIND_RECEIPT, KIND_STATEMENT};
 use crate::sql::{Lookup, Value, column, fetch, fetch_all, fetch_optional};
@@ -27,27 +27,20 @@ pub struct ClaimFilter {
 
 impl Store {
     /// A blob, if the repository holds it.
-    pub async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRow>, StoreError> {
-        const TEXT: &str = "SELECT b.size, b.kind, b.entry_idx, b.body FROM repo r \
+    pub async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<HeldBlob>, StoreError> {
+        const TEXT: &str = "SELECT b.size, b.kind, b.entry_idx, b.body, l.linked_at FROM repo r \
             JOIN digest d ON d.value = $2 JOIN blob_link l ON l.repo_id = r.id AND l.digest_id = d.id \
             JOIN blob b ON b.digest_id = d.id AND b.kind <> 4 WHERE r.name = $1";
+        if let Some(blob) = self.cache.blob(repository.as_str(), digest) {
+            return Ok(Some(blob));
+        }
+        let started = self.cache.start_read();
         let values = [repository.as_str().into(), digest.to_key().into()];
         let row = fetch_optional(&self.readers, TEXT, &values).await.map_err(StoreError::database("read a blob"))?;
-        row.map(|row| blob_row(&row, digest)).transpose()
-    }
-
-    /// The size of a blob and when it was linked, if the repository holds it.
-    pub async fn blob_link(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<Option<BlobLink>, StoreError> {
-        const TEXT: &str = "SELECT b.size, l.linked_at FROM repo r JOIN digest d ON d.value = $2 \
-            JOIN blob_link l ON l.repo_id = r.id AND l.digest_id = d.id \
-            JOIN blob b ON b.digest_id = d.id AND b.kind <> 4 WHERE r.name = $1";
-        let values = [repository.as_str().into(), digest.to_key().into()];
-        let row = fetch_optional(&self.readers, TEXT, &values).await.map_err(StoreError::database("read a blob"))?;
-        row.map(|row| Ok(BlobLink { size: number(&row, 0)?, linked_at: column(&row, 1)? })).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let blob = HeldBlob { row: blob_row(&row, digest)?, linked_at: column(&row, 4)? };
+        self.cache.keep_blob(started, repository.as_str(), digest, &blob);
+        Ok(Some(blob))
     }
 
     /// Repositories that hold a blob, at most `limit`, in no order that means anything.
@@ -66,13 +59,13 @@ impl Store {
         reference: &Reference,
     ) -> Result<Option<ManifestRow>, StoreError> {
         let name = reference.to_string();
-        if let Some(row) = self.cache.find(repository.as_str(), &name) {
+        if let Some(row) = self.cache.manifest(repository.as_str(), &name) {
             return Ok(Some(row));
         }
         let started = self.cache.start_read();
         let row = self.read_manifest(repository, reference).await?;
         if let Some(row) = &row {
-            self.cache.keep(started, repository.as_str(), &name, row);
+            self.cache.keep_manifest(started, repository.as_str(), &name, row);
         }
         Ok(row)
     }

@@ -34,6 +34,16 @@ pub enum BlobBody {
     ReceiptOf(u64),
 }
 
+impl BlobBody {
+    /// Bytes that it holds in memory.
+    pub(crate) fn inline_bytes(&self) -> usize {
+        match self {
+            Self::Inline(bytes) => bytes.len(),
+            Self::File | Self::StatementOf(_) | Self::ReceiptOf(_) => 0,
+        }
+    }
+}
+
 /// A blob as read.
 #[derive(Debug, Clone)]
 pub struct BlobRow {
@@ -43,11 +53,11 @@ pub struct BlobRow {
     pub body: BlobBody,
 }
 
-/// That a repository holds a blob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlobLink {
-    /// The blob's length in bytes.
-    pub size: u64,
+/// A blob as a repository holds it.
+#[derive(Debug, Clone)]
+pub struct HeldBlob {
+    /// The blob.
+    pub row: BlobRow,
     /// When it was last pushed, mounted or seen there, Unix seconds.
     pub linked_at: i64,
 }
@@ -333,10 +343,7 @@ impl Change {
     /// Bytes it brings into the transaction, roughly; what bounds a group.
     pub(crate) fn weight(&self) -> usize {
         match self {
-            Self::PutBlob { blob, .. } => match &blob.body {
-                BlobBody::Inline(bytes) => bytes.len(),
-                BlobBody::File | BlobBody::StatementOf(_) | BlobBody::ReceiptOf(_) => 0,
-            },
+            Self::PutBlob { blob, .. } => blob.body.inline_bytes(),
             Self::PutManifest(put) => put.manifest.bytes.len(),
             Self::Append(append) => append.entries.iter().map(|entry| entry.bytes.len()).sum(),
             Self::MountBlob { .. }

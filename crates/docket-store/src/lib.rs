@@ -32,7 +32,7 @@ pub use blobs::{
 };
 pub use catalog::ClaimFilter;
 pub use change::{
-    Append, AppendOutcome, BatchRow, BlobBody, BlobLink, BlobRow, DeleteOutcome, EntryRow, FixedTags, HeadRow,
+    Append, AppendOutcome, BatchRow, BlobBody, BlobRow, DeleteOutcome, EntryRow, FixedTags, HeadRow, HeldBlob,
     IssuerRow, ManifestPut, ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow,
     PutOutcome, ReferrerRow,
 };

@@ -10,7 +10,7 @@ use tokio::sync::RwLock;
 
 use crate::StoreError;
 use crate::blobs::{BlobStorage, Blobs, StagedBlob};
-use crate::cache::ManifestCache;
+use crate::cache::RowCache;
 use crate::change::{
     Append, AppendOutcome, Change, DeleteOutcome, FixedTags, ManifestPut, NewPlacement, Outcome, PutOutcome,
 };
@@ -29,7 +29,7 @@ pub const FORMAT_VERSION: &str = "0";
 pub struct Store {
     pub(crate) folder: Arc<DataFolder>,
     pub(crate) readers: SqlitePool,
-    pub(crate) cache: Arc<ManifestCache>,
+    pub(crate) cache: Arc<RowCache>,
     pub(crate) writer: Writer,
     tasks: WriterTasks,
     /// Held for writing while the folder is copied; who cuts the write-ahead log or removes files of blobs holds it for
@@ -94,7 +94,7 @@ impl Store {
         is_restored: bool,
     ) -> Result<Self, StoreError> {
         let folder = Arc::new(folder);
-        let cache = Arc::new(ManifestCache::new());
+        let cache = Arc::new(RowCache::new());
         let copying = Arc::default();
         let (writer, tasks) = Writer::start(&folder, Arc::clone(&cache), Arc::clone(&copying), is_restored).await?;
         let folders = Arc::new(Folders::new(folder.root()));

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
 use crate::StoreError;
-use crate::cache::ManifestCache;
+use crate::cache::RowCache;
 use crate::change::{Change, FixedTags, Outcome};
 use crate::collect::remove;
 use crate::decide::{Ids, Run};
@@ -44,7 +44,7 @@ impl Writer {
     /// Opens the writing connection and starts the task.
     pub(crate) async fn start(
         folder: &DataFolder,
-        cache: Arc<ManifestCache>,
+        cache: Arc<RowCache>,
         copying: Arc<RwLock<()>>,
         is_restored: bool,
     ) -> Result<(Self, WriterTasks), StoreError> {
@@ -96,7 +96,7 @@ impl WriterTasks {
 struct WriterTask {
     connection: SqliteConnection,
     ids: Ids,
-    cache: Arc<ManifestCache>,
+    cache: Arc<RowCache>,
     folder: DataFolder,
     copying: Arc<RwLock<()>>,
     committed: mpsc::Sender<()>,

@@ -123,9 +123,9 @@ async fn small_content_is_a_row_and_large_content_a_file() {
     let large = vec![2; INLINE_BYTES_MAX * 40 + 1];
     let (small_digest, large_digest) = (fixture.push("a", &small).await, fixture.push("a", &large).await);
     let fixture = fixture.reopen().await;
-    let row = fixture.store.blob(&repo("a"), &small_digest).await.expect("read").expect("found");
+    let row = fixture.store.blob(&repo("a"), &small_digest).await.expect("read").expect("found").row;
     assert_eq!(row.body, BlobBody::Inline(small.into()));
-    let row = fixture.store.blob(&repo("a"), &large_digest).await.expect("read").expect("found");
+    let row = fixture.store.blob(&repo("a"), &large_digest).await.expect("read").expect("found").row;
     assert_eq!((row.size, &row.body), (large.len() as u64, &BlobBody::File));
     assert_eq!(read(&fixture.store, &large_digest, row.size).await, large);
     assert!(std::fs::read_dir(fixture.store.folder().staging()).expect("a folder").next().is_none());
