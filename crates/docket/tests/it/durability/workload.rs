@@ -171,7 +171,12 @@ impl Client<'_> {
             if answer.status >= 500 {
                 tells_nothing(answer);
             }
-            answer.status < 300
+            match answer.status {
+                201 => true,
+                // A mount that is answered so did not happen: it began an upload.
+                202 | 204 => changes.iter().all(|(_, value)| value.is_none()),
+                _ => false,
+            }
         });
         let request = kept.as_ref().map(|kept| kept.header("x-request-id").expect("every answer names its request"));
         self.promises.push(Promise { request: request.map(str::to_owned), changes });
