@@ -86,6 +86,13 @@ impl Client<'_> {
         self.ask("PUT", &format!("{location}?digest={digest}"), &[], stands(CHUNKED, Some(blob.clone()))).await?;
         let mount = format!("blobs/uploads/?mount={digest}&from={CHUNKED}");
         self.ask("POST", &path(MOUNTED, &mount), &[], stands(MOUNTED, Some(blob.clone()))).await?;
+        // Named by a manifest, so that the collector keeps it.
+        let manifest = image(&blob, &[]);
+        let name = sha256(&manifest).to_string();
+        for repository in [CHUNKED, MOUNTED] {
+            let stands = vec![(Fact::Manifest(repository, name.clone()), Some(manifest.clone()))];
+            self.put(repository, &name, &manifest, stands).await?;
+        }
         if round % 3 == 1 {
             self.ask("DELETE", &path(CHUNKED, &format!("blobs/{digest}")), &[], stands(CHUNKED, None)).await?;
             self.blob(CHUNKED, &blob).await?;
