@@ -31,6 +31,8 @@ pub(super) struct Wire {
     files: FileQueue,
     activity: Arc<Activity>,
     open: OpenConnection,
+    /// Whether this connection sent of a file and is to let others of its thread go first.
+    had_turn: bool,
 }
 
 /// Parts of files that stand in a connection's write buffer. Filled by bodies, emptied by the connection.
@@ -56,7 +58,7 @@ impl FileQueue {
         self.with(|parts| {
             let part = parts.front_mut().filter(|part| part.left == length);
             let part = part.ok_or_else(|| io::Error::other("the file parts are out of step with what is written"))?;
-            let sent = sendfile(tcp, &part.file, Some(&mut part.at), length)?;
+            let sent = sendfile(tcp, &part.file, Some(&mut part.at), length.min(TURN_BYTES))?;
             if sent == 0 {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a blob's file is shorter than its row says"));
             }
@@ -75,7 +77,7 @@ impl FileQueue {
 
 impl Wire {
     pub(super) fn new(tcp: TcpStream, files: FileQueue, activity: Arc<Activity>, open: OpenConnection) -> Self {
-        Self { tcp, files, activity, open }
+        Self { tcp, files, activity, open, had_turn: false }
     }
 
     /// Writes when the socket takes something.
@@ -116,7 +118,15 @@ impl AsyncWrite for Wire {
                 let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
                 Ok(sendmsg(&self.tcp, &slices[..bytes], &mut SendAncillaryBuffer::default(), flags)?)
             }),
-            Some(part) => self.poll_send(ctx, || self.files.send(&self.tcp, part.len())),
+            // A fast reader makes room as quickly as it is filled: without turns its download would keep the thread.
+            Some(_) if std::mem::take(&mut self.had_turn) => {
+                ctx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Some(part) => {
+                self.had_turn = true;
+                self.poll_send(ctx, || self.files.send(&self.tcp, part.len()))
+            }
             None => Pin::new(&mut self.tcp).poll_write_vectored(ctx, slices),
         };
         self.activity.wrote(written.is_ready());
@@ -145,5 +155,7 @@ fn stands_in(slice: &[u8]) -> bool {
 
 /// Never read, so its pages are never there.
 static STAND_IN: [u8; PART_BYTES_MAX] = [0; PART_BYTES_MAX];
+/// Bytes of a file that go out before other connections of the thread have their turn.
+const TURN_BYTES: usize = 256 * 1024;
 /// The longest part of a file in one chunk.
 pub(super) const PART_BYTES_MAX: usize = 1024 * 1024;

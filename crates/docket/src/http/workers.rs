@@ -23,7 +23,7 @@ impl Workers {
     pub(crate) fn start() -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let loops = (0..cores).map(|_| {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let runtime = Builder::new_current_thread().enable_all().event_interval(TURNS_PER_LOOK).build()?;
             let handle = runtime.handle().clone();
             let (end, ended) = oneshot::channel();
             let run = move || drop(runtime.block_on(ended));
@@ -58,3 +58,7 @@ impl Workers {
         self.connections.wait().await;
     }
 }
+
+/// Turns of connections between two looks at what has arrived. Downloads are never out of turns, and new requests must not
+/// wait for many of them.
+const TURNS_PER_LOOK: u32 = 16;
