@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use docket_engine::{Clock, Instance, Options};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let log = telemetry::start(telemetry::filter(&config.log)?)?;
     let tls = config.tls.as_ref().map(Tls::read).transpose()?.map(Arc::new);
     let running = Arc::new(Running::new(sources, &config, log, tls.clone()));
-    let listener = TcpListener::bind(config.listen).await.map_err(|failure| match failure.kind() {
+    let listener = listen(config.listen).map_err(|failure| match failure.kind() {
         std::io::ErrorKind::AddrInUse => {
             anyhow::anyhow!("{} is taken by another program; stop it, or choose another with --listen", config.listen)
         }
@@ -180,6 +180,14 @@ async fn collect(instance: Arc<Instance>, gc: Gc, stopping: watch::Receiver<Stop
     }
 }
 
+/// Listens with room for a crowd: a thousand nodes that start the same image connect within one moment.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(CONNECTIONS_WAITING_MAX)
+}
+
 /// The real clock.
 pub(crate) fn clock() -> Clock {
     Clock::new(|| {
@@ -264,6 +272,8 @@ async fn stopped(mut stopping: watch::Receiver<Stopping>) {
     let _ = stopping.wait_for(|stopping| *stopping > Stopping::No).await;
 }
 
+/// Connections that the kernel holds until they are accepted.
+const CONNECTIONS_WAITING_MAX: u32 = 4096;
 /// How long connections that are cut off may take to end.
 const CUT_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long the last scrape may take.
