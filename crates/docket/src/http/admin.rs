@@ -1,5 +1,6 @@
 //! The operator's calls, over the admin socket in the data folder: whoever may open the file is the operator.
 
+use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +10,13 @@ use axum::body::Body;
 use axum::extract::{Extension, Request};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use docket_engine::{Collection, Right};
+use docket_engine::{Collection, EngineError, Permit, Right};
 use docket_oci::name::RepositoryName;
 use docket_oci::query::Query;
 use docket_proof::key::PublicKey;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::http::context::Context;
@@ -86,124 +89,84 @@ async fn issuers(Extension(context): Extension<Context>) -> Response<Body> {
     json(&context.instance.issuers())
 }
 
-async fn admit(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
-    let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json();
-    let Ok(body) = read(request.into_body(), REQUEST_BYTES_MAX).await else {
-        return bad(format!("the request is larger than {REQUEST_BYTES_MAX} bytes"));
-    };
-    let asked: AdmitRequest = match serde_json::from_slice(&body) {
-        Ok(asked) => asked,
-        Err(failure) => return bad(format!("the request is not understood: {failure}")),
-    };
-    let key = match PublicKey::from_spki_pem(&asked.public_key) {
-        Ok(key) => key,
-        Err(failure) => return bad(failure.to_string()),
-    };
-    let issuer = match asked.issuer.parse() {
-        Ok(issuer) => issuer,
-        Err(failure) => return bad(format!("{failure}")),
-    };
-    let answer = match context.permit(Right::Admin, None) {
-        Ok(permit) => context.instance.admit_issuer(&permit, &asked.name, issuer, key).await,
-        Err(failure) => Err(failure),
-    };
-    answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |view| json(&view))
+async fn admit(Extension(context): Extension<Context>, request: Request) -> Answer {
+    let asked: AdmitRequest = parsed(request).await?;
+    let key = PublicKey::from_spki_pem(&asked.public_key).map_err(bad)?;
+    let issuer = asked.issuer.parse().map_err(bad)?;
+    let admitted = context.instance.admit_issuer(&operator(&context)?, &asked.name, issuer, key).await;
+    answer(&context, admitted)
 }
 
 /// `GET /admin/v1/names?repository=&last=`: one page of names.
-async fn names(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
-    let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json();
-    let asked = match Query::parse(request.uri().query().unwrap_or_default()) {
-        Ok(query) => NamesAsked::of(&query),
-        Err(failure) => return bad(failure.to_string()),
-    };
-    let asked = match asked {
-        Ok(asked) => asked,
-        Err(message) => return bad(message),
-    };
-    let answer = match context.permit(Right::Admin, None) {
-        Ok(permit) => context.instance.stored_names(&permit, asked.repository.as_ref(), &asked.last, NAMES_PAGE).await,
-        Err(failure) => Err(failure),
-    };
-    answer
-        .map_or_else(|failure| Failure::of(&failure, &context).json(), |(names, more)| json(&NamesPage { names, more }))
+async fn names(Extension(context): Extension<Context>, request: Request) -> Answer {
+    let query = Query::parse(request.uri().query().unwrap_or_default()).map_err(bad)?;
+    let repository: Option<RepositoryName> =
+        query.one("repository").map_err(bad)?.map(str::parse).transpose().map_err(bad)?;
+    let last = query.one("last").map_err(bad)?.unwrap_or_default();
+    let page = context.instance.stored_names(&operator(&context)?, repository.as_ref(), last, NAMES_PAGE).await;
+    answer(&context, page.map(|(names, more)| NamesPage { names, more }))
 }
 
-/// Which names are asked for.
-struct NamesAsked {
-    repository: Option<RepositoryName>,
-    last: String,
+async fn fsck(Extension(context): Extension<Context>) -> Answer {
+    answer(&context, context.instance.fsck(&operator(&context)?).await)
 }
 
-impl NamesAsked {
-    fn of(query: &Query) -> Result<Self, String> {
-        let one = |name| query.one(name).map_err(|failure| failure.to_string());
-        let repository = one("repository")?.map(str::parse).transpose();
-        let repository = repository.map_err(|failure| format!("repository: {failure}"))?;
-        Ok(Self { repository, last: one("last")?.unwrap_or_default().to_owned() })
-    }
+async fn fsck_check_only(Extension(context): Extension<Context>) -> Answer {
+    answer(&context, context.instance.fsck_check_only(&operator(&context)?).await)
 }
 
-async fn fsck(Extension(context): Extension<Context>) -> Response<Body> {
-    let answer = match context.permit(Right::Admin, None) {
-        Ok(permit) => context.instance.fsck(&permit).await,
-        Err(failure) => Err(failure),
-    };
-    answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |report| json(&report))
+async fn backup(Extension(context): Extension<Context>, request: Request) -> Answer {
+    let asked: BackupRequest = parsed(request).await?;
+    answer(&context, context.instance.backup(&operator(&context)?, &asked.out).await)
 }
 
-async fn backup(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
-    let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json();
-    let Ok(body) = read(request.into_body(), REQUEST_BYTES_MAX).await else {
-        return bad(format!("the request is larger than {REQUEST_BYTES_MAX} bytes"));
-    };
-    let asked: BackupRequest = match serde_json::from_slice(&body) {
-        Ok(asked) => asked,
-        Err(failure) => return bad(format!("the request is not understood: {failure}")),
-    };
-    let answer = match context.permit(Right::Admin, None) {
-        Ok(permit) => context.instance.backup(&permit, &asked.out).await,
-        Err(failure) => Err(failure),
-    };
-    answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |backup| json(&backup))
-}
-
-async fn reload(Extension(context): Extension<Context>, Extension(running): Extension<Arc<Running>>) -> Response<Body> {
-    match running.reload(&context.instance) {
-        Ok(reloaded) => json(&reloaded),
-        Err(failure) => {
-            let message = format!("{failure:#}; the server goes on as before");
-            Failure::new(StatusCode::CONFLICT, "UNSUPPORTED", message).json()
-        }
-    }
-}
-
-async fn fsck_check_only(Extension(context): Extension<Context>) -> Response<Body> {
-    let answer = match context.permit(Right::Admin, None) {
-        Ok(permit) => context.instance.fsck_check_only(&permit).await,
-        Err(failure) => Err(failure),
-    };
-    answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |report| json(&report))
+async fn reload(Extension(context): Extension<Context>, Extension(running): Extension<Arc<Running>>) -> Answer {
+    let reloaded = running.reload(&context.instance).map_err(|failure| {
+        let message = format!("{failure:#}; the server goes on as before");
+        Refused(Failure::new(StatusCode::CONFLICT, "UNSUPPORTED", message))
+    })?;
+    Ok(json(&reloaded))
 }
 
 async fn collector(Extension(context): Extension<Context>) -> Response<Body> {
     json(&context.instance.collector_stats())
 }
 
-async fn collect(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
-    let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message).json();
-    let Ok(body) = read(request.into_body(), REQUEST_BYTES_MAX).await else {
-        return bad(format!("the request is larger than {REQUEST_BYTES_MAX} bytes"));
-    };
-    let asked: Collection = match serde_json::from_slice(&body) {
-        Ok(asked) => asked,
-        Err(failure) => return bad(format!("the request is not understood: {failure}")),
-    };
-    let answer = match context.permit(Right::Admin, None) {
-        Ok(permit) => context.instance.collect(&permit, asked).await,
-        Err(failure) => Err(failure),
-    };
-    answer.map_or_else(|failure| Failure::of(&failure, &context).json(), |report| json(&report))
+async fn collect(Extension(context): Extension<Context>, request: Request) -> Answer {
+    let asked: Collection = parsed(request).await?;
+    answer(&context, context.instance.collect(&operator(&context)?, asked).await)
+}
+
+/// What a handler returns.
+type Answer = Result<Response<Body>, Refused>;
+
+/// A failure in this API's words.
+struct Refused(Failure);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response<Body> {
+        self.0.json()
+    }
+}
+
+fn bad(reason: impl fmt::Display) -> Refused {
+    Refused(Failure::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", reason.to_string()))
+}
+
+/// Whoever reached this socket is the operator; the permit comes from the one decision point all the same.
+fn operator(context: &Context) -> Result<Permit, Refused> {
+    context.permit(Right::Admin, None).map_err(|failure| Refused(Failure::of(&failure, context)))
+}
+
+/// The body of a request.
+async fn parsed<T: DeserializeOwned>(request: Request) -> Result<T, Refused> {
+    let body = read(request.into_body(), REQUEST_BYTES_MAX).await;
+    let body = body.map_err(|_| bad(format!("the request is larger than {REQUEST_BYTES_MAX} bytes")))?;
+    serde_json::from_slice(&body).map_err(|failure| bad(format!("the request is not understood: {failure}")))
+}
+
+fn answer<T: Serialize>(context: &Context, done: Result<T, EngineError>) -> Answer {
+    done.map(|value| json(&value)).map_err(|failure| Refused(Failure::of(&failure, context)))
 }
 
 fn json<T: Serialize>(value: &T) -> Response<Body> {
