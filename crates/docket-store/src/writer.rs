@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use docket_oci::name::Tag;
+use docket_oci::digest::Digest;
+use docket_oci::name::{RepositoryName, Tag};
 use futures_util::TryStreamExt as _;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
@@ -238,12 +239,29 @@ fn is_deletion(change: &Change) -> bool {
 async fn delete(connection: &mut SqliteConnection, change: &Change) -> Result<Outcome, sqlx::Error> {
     const THIS_TAG: &str = "SELECT name FROM tag WHERE repo_id = $1 AND name = $2";
     const TAGS_ON_IT: &str = "SELECT name FROM tag WHERE repo_id = $1 AND digest_id = $2";
-    const IDS: &str = "SELECT (SELECT id FROM repo WHERE name = $1), (SELECT id FROM digest WHERE value = $2)";
-    let (repository, digest) = match change {
-        Change::DeleteBlob { repository, digest } | Change::DeleteManifest { repository, digest, .. } => {
-            (repository, digest.to_key())
+    let deleted = match change {
+        Change::DeleteBlob { repository, digest } => {
+            let keys = stored_ids(connection, repository, digest).await?;
+            execute(connection, "DELETE FROM blob_link WHERE repo_id = $1 AND digest_id = $2", &keys).await?
         }
-        Change::DeleteTag { repository, .. } => (repository, Vec::new()),
+        Change::DeleteTag { repository, tag, fixed } => {
+            const REPO: &str = "SELECT id FROM repo WHERE name = $1";
+            let repo: Option<i64> =
+                sqlx::query_scalar(REPO).bind(repository.as_str()).fetch_optional(&mut *connection).await?;
+            let keys = [repo.into(), tag.as_str().into()];
+            if let Some(tag) = fixed_tag(connection, THIS_TAG, &keys, fixed).await? {
+                return Ok(Outcome::TagFixed(tag));
+            }
+            execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND name = $2", &keys).await?
+        }
+        Change::DeleteManifest { repository, digest, fixed } => {
+            let keys = stored_ids(connection, repository, digest).await?;
+            if let Some(tag) = fixed_tag(connection, TAGS_ON_IT, &keys, fixed).await? {
+                return Ok(Outcome::TagFixed(tag));
+            }
+            execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND digest_id = $2", &keys).await?;
+            execute(connection, "DELETE FROM manifest WHERE repo_id = $1 AND digest_id = $2", &keys).await?
+        }
         Change::Remove(removal) => return remove(connection, removal).await,
         Change::PutBlob { .. }
         | Change::MountBlob { .. }
@@ -251,27 +269,18 @@ async fn delete(connection: &mut SqliteConnection, change: &Change) -> Result<Ou
         | Change::Append(_)
         | Change::Place(_) => unreachable!("additions are decided in runs"),
     };
-    let row = sqlx::query(IDS).bind(repository.as_str()).bind(digest).fetch_one(&mut *connection).await?;
-    let (repo, digest): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
-    let keys = [repo.into(), digest.into()];
-    let deleted = match change {
-        Change::DeleteTag { tag, fixed, .. } => {
-            let values = [repo.into(), tag.as_str().into()];
-            if let Some(tag) = fixed_tag(connection, THIS_TAG, &values, fixed).await? {
-                return Ok(Outcome::TagFixed(tag));
-            }
-            execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND name = $2", &values).await?
-        }
-        Change::DeleteManifest { fixed, .. } => {
-            if let Some(tag) = fixed_tag(connection, TAGS_ON_IT, &keys, fixed).await? {
-                return Ok(Outcome::TagFixed(tag));
-            }
-            execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND digest_id = $2", &keys).await?;
-            execute(connection, "DELETE FROM manifest WHERE repo_id = $1 AND digest_id = $2", &keys).await?
-        }
-        _ => execute(connection, "DELETE FROM blob_link WHERE repo_id = $1 AND digest_id = $2", &keys).await?,
-    };
     Ok(if deleted == 0 { Outcome::NotFound } else { Outcome::Done })
+}
+
+/// The numbers of a repository and of a digest; none matches no row.
+async fn stored_ids(
+    connection: &mut SqliteConnection,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<[Value; 2], sqlx::Error> {
+    const IDS: &str = "SELECT (SELECT id FROM repo WHERE name = $1), (SELECT id FROM digest WHERE value = $2)";
+    let row = sqlx::query(IDS).bind(repository.as_str()).bind(digest.to_key()).fetch_one(connection).await?;
+    Ok([row.try_get::<Option<i64>, _>(0)?.into(), row.try_get::<Option<i64>, _>(1)?.into()])
 }
 
 /// The first tag, of those that a removal would take, that must stay.
