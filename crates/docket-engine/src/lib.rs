@@ -1,8 +1,8 @@
 //! Use cases: what Docket does, told without HTTP.
 //!
 //! An [`Instance`] is an open data folder. Registry verbs are in `upload`, `mount`, `manifest`, `content` and `listing`; the
-//! ledger in `register` and `ledger`; questions in `query`; the proof of everything stored in `fsck`.
-//! Every verb takes a [`Permit`], which only [`Access`] can make.
+//! ledger in `register` and `ledger`; questions in `query`; what an operator does in `gc`, `fsck`, `backup` and `recover`;
+//! how the instance is in `health`. Every verb takes a [`Permit`], which only [`Access`] can make.
 
 mod access;
 mod backup;

@@ -1,8 +1,10 @@
 //! Keeps bytes and rows: blobs, the catalog of repositories, the ledger's rows and its head guard.
 //!
 //! The store knows no proofs: hashes, signatures and paths are bytes to it. All changes go through one
-//! writer task that commits what is waiting in one transaction (`writer`); reads come from a pool of
-//! read-only connections (`catalog`). What lies where is drawn once, in `keys`.
+//! writer task that commits what is waiting in one transaction (`writer`); reads come from memory (`cache`) or from a pool
+//! of read-only connections (`catalog`, `inventory`). Content above the size of a row is a file or an object of a bucket
+//! (`blobs`, `durable`); what is garbage is said in `collect`, who may remove it meanwhile in `claims`, where damaged
+//! content goes in `quarantine`; whole folders are copied in `copy`. What lies where is drawn once, in `keys`.
 
 pub mod keys;
 

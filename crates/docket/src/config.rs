@@ -34,34 +34,24 @@ use serde::{Deserialize, Serialize};
 
 use tls::Tls;
 
-/// What was written, checked only for its shape.
+/// What was written, checked only for its shape; [`Config`] says what each key is for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    /// Data folder.
     data: PathBuf,
-    /// Address to listen on.
     listen: String,
-    /// Path of the admin socket; empty = `admin.sock` in the data folder.
     admin_socket: String,
-    /// Log filter.
     log: String,
     access_log: AccessLog,
     external_url: String,
     trusted_proxies: Vec<IpNet>,
     tls: Tls,
     limits: Limits,
-    /// When the server collects garbage.
     gc: Gc,
-    /// How the server is watched and stopped.
     ops: ops::Written,
-    /// Choices of the registry.
     registry: Registry,
-    /// Blobs on their way in.
     uploads: Uploads,
-    /// Where blobs are kept.
     storage: Storage,
-    /// Who may do what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access: Option<Access>,
 }
@@ -115,17 +105,17 @@ pub(crate) struct Config {
     pub external_url: Option<String>,
     /// Networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed (`trusted_proxies`, default none).
     pub trusted_proxies: Vec<IpNet>,
-    /// Certificate and key of the public address.
+    /// Certificate and key of the public address (`[tls]`).
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// What one client may take.
+    /// What one client may take (`[limits]`).
     pub limits: Limits,
     /// When the server collects garbage (`[gc]`).
     pub gc: Gc,
     /// How the server is watched and stopped (`[ops]`).
     pub ops: Ops,
-    /// `[registry]`.
+    /// What the spec leaves to the operator (`[registry]`).
     pub registry: Registry,
-    /// `[uploads]`.
+    /// Blobs on their way in (`[uploads]`).
     pub uploads: Uploads,
     /// Where blobs are kept (`[storage]`).
     pub storage: BlobStorage,

@@ -1,4 +1,5 @@
-//! The HTTP face: one listener for the registry, the transparency service and queries, one socket for the operator.
+//! The HTTP face: one listener for the registry, the transparency service and queries, one for whoever watches the server,
+//! one socket for the operator.
 
 mod activity;
 mod admin;

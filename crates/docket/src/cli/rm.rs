@@ -1,4 +1,4 @@
-//! `docket rm`: removes a tag, or a manifest with every tag on it. Content goes when nothing holds it any more.
+//! `docket rm`: removes a tag, or a manifest with every tag on it. What only they named goes with the next collection.
 
 use anyhow::ensure;
 use docket_client::{Registry, Transport};

@@ -1,4 +1,4 @@
-//! Section `limits`: what one client may take of the server.
+//! `[limits]`: what one client may take of the server.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Section `tls`: whether the public address speaks TLS.
+//! `[tls]`: whether the public address speaks TLS.
 
 use std::path::PathBuf;
 
