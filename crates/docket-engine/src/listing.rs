@@ -10,8 +10,8 @@ use crate::instance::Instance;
 /// A page of referrers.
 #[derive(Debug, Clone)]
 pub struct ReferrersPage {
-    /// Their descriptors, one JSON object each: as they were written with their manifests, so that nothing is parsed here.
-    pub descriptors: Vec<String>,
+    /// Their descriptors, JSON objects joined by commas: as they were written with their manifests, so that nothing is parsed here.
+    pub descriptors: String,
     /// Where the next page starts, if there is one.
     pub next: Option<Digest>,
 }
@@ -82,11 +82,17 @@ impl Instance {
         last: Option<&Digest>,
     ) -> Result<ReferrersPage, EngineError> {
         let repository = permit.repository(Right::Pull)?;
+        if last.is_none()
+            && let Some(descriptors) =
+                self.store.joined_referrers(repository, subject, artifact_type, REFERRERS_PAGE_MAX).await?
+        {
+            return Ok(ReferrersPage { descriptors, next: None });
+        }
         let page =
             self.store.referrers(repository, subject, artifact_type, last, REFERRERS_PAGE_MAX, REFERRERS_BYTES_MAX);
         let (rows, more) = page.await?;
         let next = rows.last().filter(|_| more).map(|row| row.digest);
-        let descriptors = rows.into_iter().map(|row| row.descriptor).collect();
+        let descriptors = rows.into_iter().map(|row| row.descriptor).collect::<Vec<_>>().join(",");
         Ok(ReferrersPage { descriptors, next })
     }
 }

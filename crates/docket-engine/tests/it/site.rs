@@ -176,8 +176,7 @@ impl Site {
     ) -> Vec<Descriptor> {
         let permit = self.permit(Right::Pull, repository);
         let page = self.referrers(&permit, subject, artifact_type, None).await.expect("answered");
-        let read = |written: &String| serde_json::from_str(written).expect("a descriptor");
-        page.descriptors.iter().map(read).collect()
+        serde_json::from_str(&format!("[{}]", page.descriptors)).expect("descriptors")
     }
 
     /// The bytes of a manifest.
