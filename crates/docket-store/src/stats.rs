@@ -13,9 +13,9 @@ pub struct StoreStats {
     pub group_sizes: Spread,
     /// Syncs of files and folders, and commits, each of which syncs once.
     pub syncs: u64,
-    /// Reads of a manifest that memory answered.
+    /// Manifests and blobs that were found in memory.
     pub cache_hits: u64,
-    /// Reads of a manifest that the database answered.
+    /// Manifests and blobs that the database was asked for.
     pub cache_misses: u64,
     /// Bytes of the database file.
     pub database_bytes: u64,

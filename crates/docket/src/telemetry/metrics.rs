@@ -91,15 +91,15 @@ static METRICS: [Metric; 29] = [
     ),
     row("docket_store_syncs", None, "Syncs of files, folders and the database.", Counter(|it| it.stats.store.syncs)),
     row(
-        "docket_store_manifest_cache_hits",
+        "docket_store_cache_hits",
         None,
-        "Manifests read from memory.",
+        "Manifests and blobs found in memory.",
         Counter(|it| it.stats.store.cache_hits),
     ),
     row(
-        "docket_store_manifest_cache_misses",
+        "docket_store_cache_misses",
         None,
-        "Manifests read from the database.",
+        "Manifests and blobs looked for in the database.",
         Counter(|it| it.stats.store.cache_misses),
     ),
     row(

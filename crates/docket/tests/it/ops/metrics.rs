@@ -29,8 +29,8 @@ async fn what_the_server_did_is_counted() {
     assert!(metrics.value("docket_store_syncs_total") >= 5, "{}", metrics.text);
     assert_eq!(metrics.value("docket_store_group_changes_count"), 4);
     assert_eq!(metrics.value("docket_store_changes_waiting"), 0);
-    assert!(metrics.value("docket_store_manifest_cache_hits_total") >= 1);
-    assert!(metrics.value("docket_store_manifest_cache_misses_total") >= 1);
+    assert!(metrics.value("docket_store_cache_hits_total") >= 1);
+    assert!(metrics.value("docket_store_cache_misses_total") >= 1);
     assert!(metrics.value("docket_disk_free_bytes") <= metrics.value("docket_disk_size_bytes"));
     assert_eq!(metrics.value("docket_ledger_entries"), 1);
     assert_eq!(metrics.value("docket_ledger_read_only"), 0);
