@@ -148,9 +148,10 @@ impl Run<'_> {
         let (store, mut after) = (&self.instance.store, (0, 0));
         let mut started = Instant::now();
         while let Some(look) = store.look_at_links(after, self.seen_until).await? {
-            self.report.links += match look.rows {
-                rows if rows == 0 || self.report.dry_run => rows,
-                _ => store.remove_links(after, look.until, self.seen_until).await?,
+            self.report.links += if look.rows == 0 || self.report.dry_run {
+                look.rows
+            } else {
+                store.remove_links(after, look.until, self.seen_until).await?
             };
             after = look.until;
             started = self.rest(look.seen, started).await;

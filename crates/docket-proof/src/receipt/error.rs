@@ -52,7 +52,7 @@ pub enum ReceiptError {
     /// The proof is not strictly encoded; offsets count inside it.
     #[error("inclusion proof: {0}")]
     ProofCbor(#[from] CborError),
-    /// The proof is not [tree size, leaf index, [hashes]].
+    /// The proof is no array of tree size, leaf index and hashes.
     #[error("inclusion proof must be [tree size, leaf index, [one or more 32-byte hashes]]")]
     ProofForm,
     /// The index, the path's length or the size contradict each other.
