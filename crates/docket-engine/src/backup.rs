@@ -1,19 +1,17 @@
 //! Backups: a copy of everything that makes the service what it is, taken while it runs, and put back into a new folder.
 //!
-//! A backup is a data folder without uploads and tiles, and with `backup.json`, which is written last: a folder without it is
-//! no backup. Keys are in it, so it must be kept as the data folder is.
+//! A backup is rows, blobs, guard and the two signing keys of a data folder, and `backup.json`, which is written last: a folder
+//! without it is no backup. Keys are in it, so it must be kept as the data folder is.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
 use std::path::Path;
 
 use docket_store::keys::DataFolder;
-use docket_store::{Copied, FORMAT_VERSION, GuardPoint, HeadGuard, StoreError};
+use docket_store::{Copied, FORMAT_VERSION, GuardPoint, HeadGuard, StoreError, make_private, sync_folder};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
-use crate::instance::Instance;
+use crate::instance::{Instance, write_secret};
 
 /// What `backup.json` says.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -65,8 +63,8 @@ impl Instance {
         let expected = expected(&backup).ok_or_else(|| unusable(from, "its root is no hash"))?;
         empty_or_new(to)?;
         let (from, to) = (DataFolder::new(from), DataFolder::new(to));
-        make_folder(to.root())?;
-        make_folder(&to.keys())?;
+        make_private(to.root())?;
+        make_private(&to.keys())?;
         copy_keys(&from, &to)?;
         HeadGuard::create(&to.guard(), expected.head)?;
         sync_folder(&to.keys())?;
@@ -81,8 +79,8 @@ fn finish(from: &DataFolder, to: &DataFolder, head: GuardPoint, text: &[u8]) -> 
     HeadGuard::create(&to.guard(), head)?;
     sync_folder(&to.keys())?;
     sync_folder(to.root())?;
-    write_synced(&to.root().join(BACKUP_FILE), text)?;
-    sync_folder(to.root())
+    write_secret(&to.root().join(BACKUP_FILE), text)?;
+    Ok(sync_folder(to.root())?)
 }
 
 fn read_backup(folder: &Path) -> Result<Backup, EngineError> {
@@ -125,26 +123,9 @@ fn empty_or_new(folder: &Path) -> Result<(), EngineError> {
 fn copy_keys(from: &DataFolder, to: &DataFolder) -> Result<(), EngineError> {
     for (from, to) in [(from.receipt_key(), to.receipt_key()), (from.statement_key(), to.statement_key())] {
         let key = fs::read(&from).map_err(|source| StoreError::File { verb: "read", path: from, source })?;
-        write_synced(&to, &key)?;
+        write_secret(&to, &key)?;
     }
     Ok(())
-}
-
-/// Writes a file that only this user may read.
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    Ok(written.map_err(|source| StoreError::File { verb: "write", path: path.to_owned(), source })?)
-}
-
-fn make_folder(path: &Path) -> Result<(), EngineError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    Ok(made.map_err(|source| StoreError::File { verb: "create", path: path.to_owned(), source })?)
-}
-
-fn sync_folder(path: &Path) -> Result<(), EngineError> {
-    let synced = fs::File::open(path).and_then(|folder| folder.sync_all());
-    Ok(synced.map_err(|source| StoreError::File { verb: "sync", path: path.to_owned(), source })?)
 }
 
 /// Says that a backup is whole, and what is in it.

@@ -181,15 +181,15 @@ fn log_name(service: &Issuer) -> Result<String, EngineError> {
 }
 
 fn write_key(path: &Path, key: &SigningKey, service: &Issuer) -> Result<(), EngineError> {
-    write_secret(path, &KeyFile { issuer: Some(service.clone()), key: key.clone() }.to_text())
+    write_secret(path, KeyFile { issuer: Some(service.clone()), key: key.clone() }.to_text().as_bytes())
 }
 
-/// Writes a new file that only this user may read.
-pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), EngineError> {
+/// Writes a new file that only this user may read, and syncs it; its name is for the caller to sync.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     let failed = |source| StoreError::File { verb: "write", path: path.to_owned(), source };
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(())
 }
 

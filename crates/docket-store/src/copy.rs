@@ -4,16 +4,15 @@
 //! synced before their rows and none is removed meanwhile. On the way in it goes last, under another name until all else
 //! is durable, so that a folder with a database is a whole one.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use docket_oci::crypto::Hasher;
 use docket_oci::digest::Digest;
 use sqlx::sqlite::SqlitePool;
 
-use crate::durable::sync_folder;
+use crate::durable::{make_private, sync_folder};
 use crate::guard::GuardPoint;
 use crate::keys::DataFolder;
 use crate::sql::{column, execute, fetch_optional, open_reader, open_readers, open_writer};
@@ -39,7 +38,7 @@ impl Store {
             return Err(StoreError::BlobsElsewhere);
         }
         for path in [to.root().to_owned(), to.keys(), to.blobs()] {
-            make_folder(&path)?;
+            make_private(&path)?;
         }
         let _copying = self.copying.write().await;
         snapshot(&self.folder.database(), &to.database()).await?;
@@ -58,7 +57,7 @@ impl Store {
 /// A crash in here leaves a folder without a database, which can be deleted.
 pub async fn restore(from: &DataFolder, to: &DataFolder, expected: &Copied, mark: &str) -> Result<(), StoreError> {
     for path in [to.blobs(), to.tiles(), to.staging()] {
-        make_folder(&path)?;
+        make_private(&path)?;
     }
     let _lock = lock(to)?;
     let copy = open_readers(&from.database());
@@ -154,7 +153,7 @@ fn copy_blob(blob: &StoredBlob, from: &DataFolder, to: &DataFolder, copy: CopyFi
     match &blob.row.body {
         BlobBody::File => {
             let (source, target) = (from.blob(&blob.digest), to.blob(&blob.digest));
-            make_folder(target.parent().unwrap_or(&target))?;
+            make_private(target.parent().unwrap_or(&target))?;
             copy(&source, &target, &blob.digest)
         }
         BlobBody::Inline(bytes) if Digest::of(blob.digest.algorithm(), bytes) != blob.digest => {
@@ -200,12 +199,6 @@ fn copy_bytes(from: &Path, to: &Path, mut see: impl FnMut(&[u8])) -> Result<(), 
         see(&chunk[..length]);
         target.write_all(&chunk[..length]).map_err(StoreError::file("write", to))?;
     }
-}
-
-/// Makes a folder that nobody else may look into.
-fn make_folder(path: &Path) -> Result<(), StoreError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(StoreError::file("create", path))
 }
 
 /// Makes every name in a copy durable.

@@ -115,7 +115,7 @@ pub(crate) fn must_sync(path: &Path, synced: std::io::Result<()>) -> Result<(), 
 }
 
 /// Makes a folder that only this user may look into, and those above it that are missing; their names are durable then.
-pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
+pub fn make_private(path: &Path) -> Result<(), StoreError> {
     // A relative path has no name for the folder that it begins in.
     let path = std::path::absolute(path).map_err(StoreError::file("find", path))?;
     let missing = path.ancestors().take_while(|path| !path.exists()).count();
@@ -124,7 +124,8 @@ pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
     path.ancestors().skip(1).take(missing).try_for_each(sync_folder)
 }
 
-pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
+/// Makes the names in a folder durable.
+pub fn sync_folder(path: &Path) -> Result<(), StoreError> {
     count_sync();
     File::open(path).and_then(|folder| folder.sync_all()).map_err(StoreError::file("sync", path))
 }

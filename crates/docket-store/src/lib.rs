@@ -41,6 +41,7 @@ pub use change::{
 pub use claims::RemoveClaim;
 pub use collect::{KeptFile, LinkKey, Look, ReferenceKey};
 pub use copy::{Copied, restore, set_restored};
+pub use durable::{make_private, sync_folder};
 pub use error::StoreError;
 pub use guard::{GuardPoint, HeadGuard};
 pub use inventory::{HeldManifest, StoredBlob};

@@ -132,7 +132,7 @@ impl Tokens {
                 let drawn = rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty());
                 drawn.map_err(|failure| unusable(format!("the system has no randomness: {failure}")))?;
                 // A crash in here may leave a broken file, which the next start refuses, or none.
-                write_secret(path, &format!("{}\n", hex::encode(key)))?;
+                write_secret(path, format!("{}\n", hex::encode(key)).as_bytes())?;
             }
             Err(failure) => return Err(unusable(format!("{}: {failure}", path.display()))),
         }

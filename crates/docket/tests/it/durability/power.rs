@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use docket_engine::Instance;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
@@ -67,6 +68,22 @@ async fn what_a_killed_server_left_unsynced_is_durable_before_it_is_read() {
     let read = Promise { request: Some(request), changes: vec![(Fact::Blob("a", digest), Some(blob))] };
     let promises = Promises::new(vec![read], site.receipt_key());
     assert_eq!(promises.check(&folder.path().join("data"), |_| true).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_backup_and_a_restored_copy_are_there_once_their_commands_have_ended() {
+    let (site, init) = created();
+    let [data, backup, copy] = ["data", "backup", "copy"].map(|name| site.folder().join(name).display().to_string());
+    let create = command(&site, &["backup", "create", "--data", &data, "--out", &backup]);
+    let restore = command(&site, &["backup", "restore", "--from", &backup, "--data", &copy]);
+    let mut disk = Disk::new(site.folder(), |_, _| true);
+    [init, create, restore].iter().for_each(|trace| disk.follow(trace));
+    let folder = survivors(&disk, Kept::Nothing, &mut Random(1));
+    let promises = Promises::new(Vec::new(), site.receipt_key());
+    assert_eq!(promises.check(&folder.path().join("copy"), |_| true).await, [""; 0]);
+    let again = folder.path().join("again");
+    Instance::restore(&folder.path().join("backup"), &again).await.expect("the backup is whole");
+    assert_eq!(promises.check(&again, |_| true).await, [""; 0]);
 }
 
 /// What a server did for its clients, from `docket init` to its end.
@@ -166,13 +183,18 @@ impl Story {
 /// A site, and how its data folder was made.
 fn created() -> (Site, Trace) {
     let site = Site::without_data();
-    let (command, tracing) = strace(site.folder(), &[FAST]);
-    let command: Vec<_> = command.iter().map(String::as_str).collect();
-    let mut init = docket_under(&command);
-    let init = init.args(["init", "--service-id", SERVICE, "--data"]).arg(site.data()).output();
-    let init = init.expect("strace starts");
-    assert!(init.status.success(), "docket init: {}", said(&init));
-    (site, tracing.finish())
+    let data = site.data().display().to_string();
+    let init = command(&site, &["init", "--service-id", SERVICE, "--data", &data]);
+    (site, init)
+}
+
+/// What a command did from its start to its end.
+fn command(site: &Site, arguments: &[&str]) -> Trace {
+    let (strace, tracing) = strace(site.folder(), &[FAST]);
+    let strace: Vec<_> = strace.iter().map(String::as_str).collect();
+    let ended = docket_under(&strace).args(arguments).output().expect("strace starts");
+    assert!(ended.status.success(), "docket {arguments:?}: {}", said(&ended));
+    tracing.finish()
 }
 
 /// The request that a call answers.
