@@ -131,8 +131,8 @@ impl Sessions {
     }
 
     /// Hands to the disk what a request left in a session when it was refused or its client went away, without the chunk
-    /// that did not come whole. Usually that is done
-    /// at once; while a write is in flight, the session stays busy until it has ended.
+    /// that did not come whole. Usually that is done at once; while a write is in flight, the session stays busy until it has
+    /// ended.
     pub(super) fn rest(&self, mut staging: OwnedMutexGuard<Option<Staging>>, chunk: Option<ChunkStart>) {
         let Some(content) = staging.as_mut() else { return };
         // Without a runtime the process is ending.
