@@ -43,18 +43,18 @@ use axum::http::{HeaderValue, Method, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::any;
-use docket_engine::{Account, Caller, Instance};
+use docket_engine::{Account, AccountName, Caller, Instance};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
 
 use auth::KnownAs;
-use client::Client;
+use client::{Client, network_of};
 use context::Context;
 use failure::Failure;
 use listener::Peer;
 use paced::Paced;
-use tally::Tally;
+use tally::{Counted, Tally};
 
 use crate::config::{AccessLog, Config, Limits};
 use crate::reload::Running;
@@ -68,7 +68,7 @@ pub(crate) struct Public {
     access_log: AccessLog,
     external_url: Option<Arc<str>>,
     /// Requests being answered, by who asks.
-    asking: Arc<Tally<IpAddr>>,
+    asking: Arc<Tally<Asker>>,
     limits: Limits,
     /// All that is not below `/v2`.
     others: TowerToHyperService<Router>,
@@ -107,31 +107,53 @@ impl Public {
         let mut context = self.context.enter(Some(peer));
         context.known_as = KnownAs::of(&request, client.is_secure, self.external_url.as_ref());
         let has_rules = context.instance.access().has_rules();
-        let line = LogLine::begin(self.access_log, &context, &request);
-        let response = match (origin::stranger(&request, has_rules), self.asking.enter(client.address)) {
+        let line = LogLine::begin(self.access_log, &self.context.traffic, &request);
+        let counted = self.asking.enter(Asker::Address(network_of(client.address)));
+        let response = match (origin::stranger(&request, has_rules), counted) {
             (Some(refused), _) => refused,
             (None, None) => Failure::too_many_requests().at(request.uri().path()),
-            (None, Some(_counted)) => {
-                leftover::taken_in(request, |request| self.dispatch(context.clone(), request)).await
+            (None, Some(mut counted)) => {
+                leftover::taken_in(request, |request| self.dispatch(&mut context, &mut counted, request)).await
             }
         };
-        line.end(response, Some(client.address))
+        line.end(response, &context, Some(client.address))
     }
 
-    async fn dispatch(&self, mut context: Context, mut request: Request<Body>) -> Response {
+    async fn dispatch(
+        &self,
+        context: &mut Context,
+        counted: &mut Counted<Asker>,
+        mut request: Request<Body>,
+    ) -> Response {
         let path = request.uri().path();
-        if let Err(refused) = auth::identify(&mut context, request.headers(), path).await {
+        if let Err(refused) = auth::identify(context, request.headers(), path).await {
             return refused.at(path);
         }
+        if let Account::Named(name) = context.caller.account() {
+            // From here on the address is free for others behind it.
+            match self.asking.enter(Asker::Account(name.clone())) {
+                Some(own) => *counted = own,
+                None => return Failure::too_many_requests().at(path),
+            }
+        }
         if path == auth::TOKEN_PATH {
-            return token::serve(&context, request).await;
+            return token::serve(context, request).await;
         }
         if path == "/v2" || path.starts_with("/v2/") {
-            return registry::serve(&context, request).await;
+            return registry::serve(context, request).await;
         }
-        request.extensions_mut().insert(context);
+        request.extensions_mut().insert(context.clone());
         self.others.call(request).await.unwrap_or_else(|never| match never {})
     }
+}
+
+/// Whose requests are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Asker {
+    /// Somebody unknown, by the network.
+    Address(IpAddr),
+    /// Somebody who showed who it is, from wherever: many may sit behind one address.
+    Account(AccountName),
 }
 
 /// The operator's routes, for the admin socket alone.
@@ -146,33 +168,33 @@ pub(crate) fn operator(instance: Arc<Instance>, traffic: Arc<Traffic>, running: 
 /// Names an operator's request, hands the context on, and writes one line about it.
 async fn enter(State(context): State<Context>, mut request: Request<Body>, next: Next) -> Response {
     let context = context.enter(None);
-    let line = LogLine::begin(AccessLog::Changes, &context, &request);
+    let line = LogLine::begin(AccessLog::Changes, &context.traffic, &request);
     request.extensions_mut().insert(context.clone());
-    line.end(next.run(request).await, None)
+    line.end(next.run(request).await, &context, None)
 }
 
 /// The line about one request, and its place in the counts.
 struct LogLine<'a> {
-    context: &'a Context,
     answering: Answering<'a>,
     /// Copied only if they will be written.
     request: Option<(Method, String)>,
 }
 
 impl<'a> LogLine<'a> {
-    fn begin(log: AccessLog, context: &'a Context, request: &Request<Body>) -> Self {
+    fn begin(log: AccessLog, traffic: &'a Traffic, request: &Request<Body>) -> Self {
         let is_written = match log {
             AccessLog::None => false,
             AccessLog::Changes => !request.method().is_safe(),
             AccessLog::All => true,
         };
-        let answering = context.traffic.request(request.method(), request.uri().path());
+        let answering = traffic.request(request.method(), request.uri().path());
         let request = is_written.then(|| (request.method().clone(), request.uri().path().to_owned()));
-        Self { context, answering, request }
+        Self { answering, request }
     }
 
-    fn end(self, mut response: Response, address: Option<IpAddr>) -> Response {
-        let Self { context, answering, request } = self;
+    /// The context as it is in the end, when it is known who called.
+    fn end(self, mut response: Response, context: &Context, address: Option<IpAddr>) -> Response {
+        let Self { answering, request } = self;
         let elapsed_us = answering.answered(response.status());
         let headers = response.headers_mut();
         headers.insert("x-request-id", context.request_id.header());

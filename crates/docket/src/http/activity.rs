@@ -3,6 +3,7 @@
 //! Timers for every request would cost more than answering it. Instead each connection notes when it went idle or got
 //! stuck, and one look at it every few seconds decides.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -23,16 +24,10 @@ impl Activity {
     }
 
     /// A request's head has arrived.
-    pub(super) fn request_began(&self) {
+    pub(super) fn request_began(self: &Arc<Self>) -> OpenRequest {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.idle_since.store(0, Ordering::Relaxed);
-    }
-
-    /// Its answer was handed over.
-    pub(super) fn request_ended(&self) {
-        if self.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.idle_since.store(self.now(), Ordering::Relaxed);
-        }
+        OpenRequest(Arc::clone(self))
     }
 
     /// The socket took something, or the client has not read what is in it already.
@@ -68,5 +63,34 @@ impl Activity {
 
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+/// A request being answered. Dropped when its answer was handed over, or when nobody waits for it any more.
+#[derive(Debug)]
+pub(super) struct OpenRequest(Arc<Activity>);
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        if self.0.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_whose_client_takes_its_requests_back_is_idle_again() {
+        let activity = Arc::new(Activity::new());
+        let is_idle = || activity.idle_since.load(Ordering::Relaxed) > 0;
+        let (taken_back, other) = (activity.request_began(), activity.request_began());
+        assert!(!is_idle());
+        drop(taken_back);
+        assert!(!is_idle(), "the other one is still being answered");
+        drop(other);
+        assert!(is_idle());
     }
 }

@@ -1,6 +1,6 @@
 //! Where a request comes from, behind the proxies that are trusted to say so.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
@@ -28,8 +28,8 @@ impl Client {
         let mut address = peer.address;
         for hop in hops {
             // What is no address was not written by a proxy of ours.
-            let Ok(hop) = hop.trim().parse() else { break };
-            address = hop;
+            let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
+            address = hop.to_canonical();
             if !is_proxy(&address) {
                 break;
             }
@@ -37,6 +37,14 @@ impl Client {
         let proto = headers.get_all("x-forwarded-proto").iter().next_back().and_then(|value| value.to_str().ok());
         let is_secure = proto.map_or(peer.is_tls, |proto| proto.rsplit(',').next().unwrap_or(proto).trim() == "https");
         Self { address, is_secure }
+    }
+}
+
+/// What counts as one client: of IPv6, everybody has a network of 2^64 addresses to ask from.
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 
@@ -70,10 +78,22 @@ mod tests {
             ("6.6.6.6, unknown, 10.0.0.2", "10.0.0.2"),
             ("", "10.0.0.1"),
             ("2001:db8::1", "2001:db8::1"),
+            ("192.0.2.7, ::ffff:10.0.0.2", "192.0.2.7"),
         ] {
             assert_eq!(client("10.0.0.1", &[("x-forwarded-for", line)]).address.to_string(), expected, "{line}");
         }
         let two = client("10.0.0.1", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "192.0.2.7")]);
         assert_eq!(two.address.to_string(), "192.0.2.7");
+    }
+
+    #[test]
+    fn one_network_of_ipv6_counts_as_one_client() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::", "2001:db8:1:2::"),
+        ] {
+            assert_eq!(network_of(address.parse().expect("an address")).to_string(), expected);
+        }
     }
 }

@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::config::Limits;
 use crate::http::Public;
 use crate::http::activity::Activity;
+use crate::http::client::network_of;
 use crate::http::tally::Tally;
 use crate::http::tls::Tls;
 use crate::http::wire::{FileQueue, Wire};
@@ -66,9 +67,12 @@ impl Listener {
                 // Past the limit nothing is accepted: clients wait in the kernel's queue instead of being refused.
                 let Ok(permit) = Arc::clone(&open).acquire_owned().await else { return };
                 let (tcp, from) = accept(&tcp).await;
-                let is_proxy = proxies.iter().any(|net| net.contains(&from.ip()));
-                let Some(counted) = is_proxy.then_some(None).or_else(|| addresses.enter(from.ip()).map(Some)) else {
-                    tracing::debug!(address = %from.ip(), "connection closed, its address has too many");
+                // On an IPv6 socket, clients of IPv4 have addresses inside of others.
+                let from = from.ip().to_canonical();
+                let is_proxy = proxies.iter().any(|net| net.contains(&from));
+                let counted = || addresses.enter(network_of(from)).map(Some);
+                let Some(counted) = is_proxy.then_some(None).or_else(counted) else {
+                    tracing::debug!(address = %from, "connection closed, its address has too many");
                     continue;
                 };
                 let connection = Connection {
@@ -79,7 +83,7 @@ impl Listener {
                     stopping: stopping.clone(),
                 };
                 workers.serve(tcp, async move |tcp| {
-                    connection.serve(tcp, from.ip()).await;
+                    connection.serve(tcp, from).await;
                     drop((permit, counted));
                 });
             }
@@ -208,10 +212,8 @@ fn service(
     service_fn(move |request: hyper::Request<Incoming>| {
         let (public, peer, activity) = (Arc::clone(&public), Arc::clone(&peer), Arc::clone(&activity));
         async move {
-            activity.request_began();
-            let answer = public.answer(request.map(Body::new), peer).await;
-            activity.request_ended();
-            Ok(answer)
+            let _open = activity.request_began();
+            Ok(public.answer(request.map(Body::new), peer).await)
         }
     })
 }

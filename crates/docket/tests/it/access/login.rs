@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
 use super::RULES;
 use crate::harness::{Ask as _, Guarded, Raw, Server, Site, password};
 
@@ -193,5 +197,44 @@ async fn mistakes_in_the_configuration_are_named_and_change_nothing() {
         guarded.request("", "GET", "/v2/").expect(401).await;
         guarded.request("bob", "GET", "/v2/").expect(200).await;
     }
+    guarded.server.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_names_the_account_that_called() {
+    let guarded = Guarded::start(RULES);
+    let token = guarded.token("carol", &["repository:team/app:pull"]).await;
+    for (request, account) in [
+        (guarded.request("bob", "GET", "/v2/"), "account=Named(AccountName(\"bob\"))"),
+        (guarded.with_token(&token, "GET", "/v2/"), "account=Named(AccountName(\"carol\"))"),
+        (guarded.request("", "GET", "/v2/public/a/tags/list"), "account=Anonymous"),
+    ] {
+        let answer = request.answer().await;
+        let line = guarded.server.logged(&format!("request={}", answer.header("x-request-id").expect("an id"))).await;
+        assert!(line.contains(account), "{account} is missing from {line}");
+    }
+    guarded.server.stop().await;
+}
+
+#[tokio::test]
+async fn one_account_that_asks_too_much_keeps_nobody_else_waiting() {
+    let guarded = Guarded::start(&format!("{RULES}[limits]\nrequests_per_account = 1\n"));
+    let location = guarded.request("bob", "POST", "/v2/team/app/blobs/uploads/").expect(202).await.location();
+    let mut busy = TcpStream::connect(guarded.server.address()).await.expect("it listens");
+    let login = base64::engine::general_purpose::STANDARD.encode(format!("bob:{}", password("bob")));
+    let head = format!(
+        "PATCH {location} HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {login}\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
+        guarded.server.address()
+    );
+    busy.write_all(head.as_bytes()).await.expect("sent");
+    // From here on the request is being answered.
+    assert_ne!(busy.read(&mut [0; 1024]).await.expect("leave to go on"), 0);
+    guarded.request("bob", "GET", "/v2/").expect(429).await;
+    // From the same address: another account, and somebody unknown.
+    guarded.request("carol", "GET", "/v2/").expect(200).await;
+    guarded.request("", "GET", "/v2/").expect(401).await;
+    busy.write_all(&[0; 10]).await.expect("sent");
+    assert_ne!(busy.read(&mut [0; 1024]).await.expect("an answer"), 0);
+    guarded.request("bob", "GET", "/v2/").expect(200).await;
     guarded.server.stop().await;
 }

@@ -96,3 +96,29 @@ async fn tls_that_cannot_work_is_said_before_anyone_connects() {
         assert!(log.contains(words), "{words:?} is missing from {log}");
     }
 }
+
+#[tokio::test]
+async fn many_slow_readers_over_tls_hold_little_memory_together() {
+    const READERS: usize = 300;
+    // What TLS itself keeps is in it, and the large chunks that the first readers found free.
+    const READER_BYTES_MAX: u64 = 512 * 1024;
+    let site = Site::new();
+    let (certificate, key, root) = certificate(&site, "server");
+    let server = Server::start_with(&site, &settings(&certificate.to_string_lossy(), &key.to_string_lossy()));
+    let client = client(root).http1_only().build().expect("nothing in it can fail");
+    let blob = bytes_of(1, 16 * 1024 * 1024);
+    let url = |path: &str| format!("https://{}/v2/a/blobs/{path}", server.address());
+    let digest = sha256(&blob);
+    client.post(url(&format!("uploads/?digest={digest}"))).body(blob.clone()).expect(201).await;
+    let before = server.memory_bytes();
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        // The answer has begun; the rest is not read.
+        readers.push(client.get(url(&digest.to_string())).send().await.expect("the answer begins"));
+    }
+    let each = server.memory_bytes().saturating_sub(before) / READERS as u64;
+    assert!(each < READER_BYTES_MAX, "each slow reader holds {each} bytes");
+    // The last of them is served when it reads on.
+    assert!(readers.pop().expect("one").bytes().await.expect("all of it") == blob);
+    server.stop().await;
+}
