@@ -1,7 +1,22 @@
 //! What broke into other registries, tried here. Each test says which advisory it is about.
+//!
+//! Some are tests of the part that they concern:
+//!
+//! | advisory | test |
+//! |---|---|
+//! | CVE-2026-41888: a tag could be deleted where deletes are off | `end_9_and_10_where_deletes_are_off…` |
+//! | CVE-2026-35172: a deleted blob came back | `end_10_deleting_a_blob_hides_it…` |
+//! | CVE-2021-41190: a manifest that is an index as well | `a_manifest_that_breaks_a_rule…` |
+//! | CVE-2017-11468: manifests without a limit | `end_7a_a_manifest_may_have_4_mib…` |
+//! | CVE-2023-33958: referrers without end | `end_12_many_referrers_come_in_pages…`, `junk_statements_neither_hide…` |
+//! | CVE-2020-15157: logins sent to the address of a foreign layer | `addresses_in_a_manifest_are_never_asked` |
+//! | CVE-2026-96577: open to the world without rules | `serve_refuses_addresses_that_others_can_reach` |
+//!
+//! Others are about parts that do not exist here: proxies for other registries (CVE-2026-33540, CVE-2026-32591, CVE-2026-2376), login
+//! pages (`callback_ui`), robot accounts (CVE-2022-31667).
 
 use super::RULES;
-use crate::harness::{Answer, Ask as _, EMPTY_DIGEST, Guarded, HTPASSWD, bytes_of, image, password, sha256};
+use crate::harness::{Answer, Ask as _, EMPTY_DIGEST, Guarded, HTPASSWD, Raw, bytes_of, image, password, sha256};
 
 /// A path with each method that it takes.
 const CALLS: [(&str, &str); 16] = [
@@ -248,5 +263,55 @@ async fn a_huge_page_of_a_listing_costs_what_is_in_it() {
         let page = guarded.request("bob", "GET", &format!("/v2/_catalog?n={n}")).expect(200).await;
         assert_eq!(page.strings("repositories"), ["public/app"]);
     }
+    guarded.server.stop().await;
+}
+
+/// CVE-2019-16097: who sent a request made themselves an administrator by a member of its body. The operator's calls are
+/// not on the network at all, not even for an account with the right to administer.
+#[tokio::test]
+async fn the_operators_calls_are_not_on_the_network() {
+    let admin = "[[access.rules]]\nwho = [\"alice\"]\nrepositories = [\"**\"]\nallow = [\"admin\"]\n";
+    let guarded = Guarded::start(&format!("{RULES}{admin}"));
+    let folder = guarded.site.data().canonicalize().expect("it is there");
+    for call in ["names", "issuers", "fsck", "fsck/check", "gc", "reload", "backup"] {
+        for method in ["GET", "POST"] {
+            let request = guarded.request("alice", method, &format!("/admin/v1/{call}"));
+            request.header("x-docket-data", folder.to_str().expect("a plain path")).expect(404).await;
+        }
+    }
+    guarded.server.stop().await;
+}
+
+/// zot before 2.1.16: answers let pages of every site read them, with the login that the browser remembered.
+#[tokio::test]
+async fn no_answer_lets_pages_of_other_sites_read_it() {
+    let guarded = Guarded::start(RULES);
+    guarded.server.repository("public/app").by("alice").push_image("v1", 1).await;
+    for who in ["", "alice"] {
+        for path in ["/v2/", "/v2/_docket/token", "/v2/public/app/manifests/v1", "/api/v1/claims", "/nowhere"] {
+            for method in ["GET", "OPTIONS"] {
+                let answer = guarded.request(who, method, path).header("origin", "https://evil.example").answer().await;
+                let lets = answer.headers.keys().find(|name| name.as_str().starts_with("access-control-"));
+                assert_eq!(lets, None, "{method} {path}");
+            }
+        }
+    }
+    guarded.server.stop().await;
+}
+
+/// Not an advisory, but tried everywhere: a client writes what only a proxy may say.
+#[tokio::test]
+async fn who_forges_the_headers_of_proxies_is_not_believed() {
+    let guarded = Guarded::start(RULES);
+    let forged = Raw::new("GET /v2/")
+        .header("X-Forwarded-For", "192.0.2.9")
+        .header("X-Forwarded-Proto", "https")
+        .header("X-Forwarded-Host", "evil.example")
+        .header("Forwarded", "for=192.0.2.9;host=evil.example;proto=https");
+    let asked = forged.send(&guarded.server).await.expecting(401);
+    let challenge = asked.header("www-authenticate").expect("a challenge");
+    assert!(challenge.starts_with(&format!("Bearer realm=\"http://{}/", guarded.server.address())), "{challenge}");
+    let line = guarded.server.logged(&format!("request={}", asked.header("x-request-id").expect("an id"))).await;
+    assert!(line.contains("address=127.0.0.1"), "{line}");
     guarded.server.stop().await;
 }
