@@ -62,8 +62,8 @@ impl Instance {
             return Ok(blob.row.size);
         }
         match self.store.see_blob(repository.clone(), *digest, now).await {
-            // A full disk takes no pushes; pulls ask this too, and they need nothing written.
-            Ok(true) | Err(StoreError::DiskFull(_)) => Ok(blob.row.size),
+            // A full disk takes no pushes, nor does a restored copy; pulls ask this too, and they need nothing written.
+            Ok(true) | Err(StoreError::DiskFull(_) | StoreError::Restored(_)) => Ok(blob.row.size),
             Ok(false) => Err(EngineError::BlobUnknown(*digest)),
             Err(failure) => Err(failure.into()),
         }

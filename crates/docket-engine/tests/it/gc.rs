@@ -6,6 +6,7 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, artifact_manifest, index_bytes};
 use docket_oci::media::{OCI_IMAGE_INDEX, OCI_IMAGE_MANIFEST, OCI_LAYER};
 use docket_oci::name::Reference;
+use docket_store::keys::DataFolder;
 
 use crate::site::{HOME, Site, artifact, files_below};
 
@@ -67,6 +68,18 @@ async fn what_nothing_names_goes_once_the_grace_period_is_over() {
     );
     assert_eq!(site.manifest_bytes(HOME, &image).await, artifact(&vec![2; LARGE]));
     site.end().await;
+}
+
+#[tokio::test]
+async fn a_restored_copy_says_what_is_here_however_long_ago_it_was_pushed() {
+    let site = Site::new().await;
+    let blob = site.push_blob(HOME, b"small").await;
+    let closed = site.close().await;
+    docket_store::set_restored(&DataFolder::new(closed.path()), Some("from a backup")).await.expect("marked");
+    let site = closed.open().await;
+    site.pass(2 * HOUR);
+    assert!(site.is_restored() && holds(&site, HOME, &blob).await);
+    site.close().await;
 }
 
 #[tokio::test]
