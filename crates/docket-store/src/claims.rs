@@ -87,7 +87,7 @@ impl Drop for PushClaim {
         let mut claims = self.held.lock();
         match claims.get_mut(&self.digest) {
             Some(Holders::Pushes(count)) if *count > 1 => *count -= 1,
-            _ => drop(claims.remove(&self.digest)),
+            Some(Holders::Pushes(_) | Holders::Remover) | None => drop(claims.remove(&self.digest)),
         }
     }
 }

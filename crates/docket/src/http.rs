@@ -105,8 +105,11 @@ impl Public {
         };
         let client = Client::of(&peer, request.headers(), &self.proxies);
         let mut context = self.context.enter(Some(peer));
-        context.known_as = KnownAs::of(&request, client.is_secure, self.external_url.as_ref());
         let has_rules = context.instance.access().has_rules();
+        if has_rules {
+            // Only who can be asked to log in needs to be told where.
+            context.known_as = KnownAs::of(&request, client.is_secure, self.external_url.as_ref());
+        }
         let line = LogLine::begin(self.access_log, &self.context.traffic, &request);
         let counted = self.asking.enter(Asker::Address(network_of(client.address)));
         let response = match (origin::stranger(&request, has_rules), counted) {
