@@ -119,8 +119,7 @@ impl WriterTask {
             self.commit(changes, replies).await;
             self.bound_log().await;
         }
-        // A clean end leaves no log behind; if this fails the next start replays it.
-        let _ = execute(&mut self.connection, "PRAGMA wal_checkpoint(TRUNCATE)", &[]).await;
+        // Drops the way to the checkpointer besides, which has the last word.
         let _ = self.connection.close().await;
     }
 
@@ -314,6 +313,9 @@ async fn checkpoint(mut connection: SqliteConnection, mut commits: mpsc::Receive
             }
         }
     }
+    // A clean end leaves no log behind; if this fails the next start replays it. It stands here and not in the writer's task
+    // because SQLite refuses two checkpoints at once, without waiting.
+    let _ = execute(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)", &[]).await;
     let _ = connection.close().await;
 }
 

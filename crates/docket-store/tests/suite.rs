@@ -350,6 +350,28 @@ async fn the_write_ahead_log_is_cut_when_it_has_grown() {
     assert!(cut && largest < LOG_BYTES + 2 * 1024 * 1024, "it grew to {largest} bytes");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_store_leaves_everything_in_the_database_file() {
+    // Enough changes, each committed by itself, that the checkpoint of the last ones is under way when the store closes.
+    const COMMITS_PER_CHECKPOINT: u32 = 64;
+    let mut fixture = Fixture::new().await;
+    for round in 0..12_u32 {
+        for commit in 0..COMMITS_PER_CHECKPOINT {
+            let mut content = vec![0; INLINE_BYTES_MAX];
+            content[..4].copy_from_slice(&(round * COMMITS_PER_CHECKPOINT + commit).to_be_bytes());
+            fixture.push("a", &content).await;
+        }
+        let log = fixture.store.folder().log();
+        let Fixture { store, folder } = fixture;
+        store.close().await;
+        let left = std::fs::metadata(log).map_or(0, |log| log.len());
+        assert_eq!(left, 0, "bytes are left in the log after round {round}");
+        let data = DataFolder::new(folder.path().join("data"));
+        let store = Store::open(data, BlobStorage::Files).await.expect("opened");
+        fixture = Fixture { store, folder };
+    }
+}
+
 /// What is answered where nothing is absent.
 const STORED: PutOutcome = PutOutcome::Stored { absent: 0 };
 
