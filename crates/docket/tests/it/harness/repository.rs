@@ -40,6 +40,13 @@ impl<'a> Repository<'a> {
         self.request("POST", "blobs/uploads/").expect(202).await.location()
     }
 
+    /// Ends an upload that has received all of a blob, and reads the blob back.
+    pub(crate) async fn finish_upload(&self, location: &str, blob: &[u8]) {
+        let digest = sha256(blob);
+        self.server.request("PUT", &format!("{location}?digest={digest}")).expect(201).await;
+        assert!(self.blob(&digest).await == blob, "the blob {digest} reads back as another");
+    }
+
     /// Pushes a blob in one request.
     pub(crate) async fn push_blob(&self, bytes: impl Into<Vec<u8>>) -> Digest {
         let bytes = bytes.into();
