@@ -2,5 +2,6 @@
 
 mod downloads;
 mod proxies;
+mod resets;
 mod slow;
 mod tls;

@@ -16,7 +16,9 @@
 //! pages (`callback_ui`), robot accounts (CVE-2022-31667).
 
 use super::RULES;
-use crate::harness::{Answer, Ask as _, EMPTY_DIGEST, Guarded, HTPASSWD, Raw, bytes_of, image, password, sha256};
+use crate::harness::{
+    Answer, Ask as _, EMPTY_DIGEST, Guarded, HTPASSWD, Raw, Server, Site, bytes_of, image, password, sha256,
+};
 
 /// A path with each method that it takes.
 const CALLS: [(&str, &str); 16] = [
@@ -314,4 +316,26 @@ async fn who_forges_the_headers_of_proxies_is_not_believed() {
     let line = guarded.server.logged(&format!("request={}", asked.header("x-request-id").expect("an id"))).await;
     assert!(line.contains("address=127.0.0.1"), "{line}");
     guarded.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_believed_about_the_client_and_its_scheme() {
+    let site = Site::new();
+    let (file, htpasswd) = (site.folder().join("docket.toml"), site.folder().join("htpasswd"));
+    std::fs::write(&htpasswd, HTPASSWD).expect("accounts are written");
+    let head = "log = \"info\"\naccess_log = \"all\"\ntrusted_proxies = [\"127.0.0.0/8\"]";
+    let text = format!("{head}\n[access]\nhtpasswd = {:?}\n{RULES}", htpasswd.to_str().expect("a plain path"));
+    std::fs::write(&file, text).expect("rules are written");
+    let server = Server::start_configured(&site, &file);
+    // The client wrote the first address itself; the proxy added the one it saw.
+    let forwarded = Raw::new("GET /v2/")
+        .header("Host", "registry.example")
+        .header("X-Forwarded-For", "198.51.100.1, 192.0.2.9")
+        .header("X-Forwarded-Proto", "https");
+    let asked = forwarded.send(&server).await.expecting(401);
+    let challenge = asked.header("www-authenticate").expect("a challenge");
+    assert!(challenge.starts_with("Bearer realm=\"https://registry.example/"), "{challenge}");
+    let line = server.logged(&format!("request={}", asked.header("x-request-id").expect("an id"))).await;
+    assert!(line.contains("address=192.0.2.9"), "{line}");
+    server.stop().await;
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::harness::{Ask as _, Server, Site, bytes_of, said, sha256};
 
 /// A certificate for localhost and its key, in the site's folder.
-fn certificate(site: &Site, name: &str) -> (PathBuf, PathBuf, reqwest::Certificate) {
+pub(super) fn certificate(site: &Site, name: &str) -> (PathBuf, PathBuf, reqwest::Certificate) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]);
     let made = made.expect("names that can stand in a certificate");
     let (certificate, key) = (site.folder().join(format!("{name}.pem")), site.folder().join(format!("{name}.key")));
@@ -15,7 +15,7 @@ fn certificate(site: &Site, name: &str) -> (PathBuf, PathBuf, reqwest::Certifica
     (certificate, key, root)
 }
 
-fn settings<'a>(certificate: &'a str, key: &'a str) -> [(&'a str, &'a str); 2] {
+pub(super) fn settings<'a>(certificate: &'a str, key: &'a str) -> [(&'a str, &'a str); 2] {
     [("DOCKET_TLS__CERTIFICATE", certificate), ("DOCKET_TLS__KEY", key)]
 }
 
