@@ -17,6 +17,7 @@ use crate::crash::CrashPoint;
 use crate::error::EngineError;
 use crate::gc::Collector;
 use crate::ledger::{Identity, Ledger};
+use crate::pending::Pending;
 use crate::upload::Uploads;
 
 /// What an instance takes from outside.
@@ -50,6 +51,7 @@ pub struct Created {
 pub struct Instance {
     pub(crate) store: Arc<Store>,
     pub(crate) ledger: Ledger,
+    pub(crate) pending: Pending,
     pub(crate) uploads: Uploads,
     pub(crate) collector: Collector,
     pub(crate) access: Access,
@@ -111,7 +113,7 @@ impl Instance {
         let access = Access::new(options.clock.clone());
         let Options { clock, conduct, .. } = options;
         let collector = Collector::default();
-        Ok(Self { store, ledger, uploads, collector, access, clock, conduct })
+        Ok(Self { store, ledger, pending: Pending::default(), uploads, collector, access, clock, conduct })
     }
 
     /// Finishes what is queued and closes every file.

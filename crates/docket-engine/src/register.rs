@@ -1,5 +1,7 @@
 //! Registration: decode, decide, find the place, log. A refused statement leaves nothing visible.
 
+use std::sync::Arc;
+
 use docket_oci::digest::Digest;
 use docket_oci::manifest::{Descriptor, Manifest};
 use docket_oci::name::{Reference, RepositoryName};
@@ -10,6 +12,7 @@ use crate::access::{Permit, Right};
 use crate::error::{EngineError, PlaceError};
 use crate::instance::Instance;
 use crate::ledger::{Candidate, Logged, Place, own_manifest};
+use crate::pending::Progress;
 
 /// A statement that is in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,19 @@ pub struct Registered {
     pub receipt: Vec<u8>,
     /// Whether it was registered before.
     pub known: bool,
+}
+
+/// What there is of an entry.
+#[derive(Debug, Clone)]
+pub enum EntryState {
+    /// It is in the ledger: a fresh receipt, in the newest tree.
+    Logged(Vec<u8>),
+    /// There will be a receipt: its registration is under way, or it stands alone in the ledger.
+    Pending,
+    /// Its registration went on after its caller was told to wait, and failed.
+    Failed(Arc<EngineError>),
+    /// Nothing, or nothing that is shown to who asks.
+    Absent,
 }
 
 impl Instance {
@@ -52,28 +68,36 @@ impl Instance {
         Err(EngineError::PoolFull)
     }
 
-    /// A fresh receipt for an entry, in the newest tree. `None` if there is no such entry; `Some(None)` while it
-    /// stands alone in the ledger.
-    pub async fn receipt(&self, permit: &Permit, entry_id: &EntryId) -> Result<Option<Option<Vec<u8>>>, EngineError> {
+    /// A fresh receipt for an entry, or how far it is.
+    pub async fn receipt(&self, permit: &Permit, entry_id: &EntryId) -> Result<EntryState, EngineError> {
         let repository = permit.scope(Right::Pull)?;
-        let row = self.store.entry_by_id(entry_id.as_bytes()).await?;
-        // A committed entry that is not guarded yet is not spoken of yet.
-        let Some(row) = row.filter(|row| row.index < self.ledger.head().size) else { return Ok(None) };
         // Asked for by way of a repository, an entry is there only if it was placed there; asked for as such, only if it
         // was placed where the caller may look.
         let account = permit.account();
-        if repository.is_some() || !self.access.shows_whole_ledger(account) {
-            let placements = self.store.placements(&[row.index]).await?;
-            let mut places = placements.iter().map(|placement| &placement.repository);
-            let is_here = match repository {
-                Some(repository) => places.any(|place| place == repository),
-                None => places.any(|place| self.access.shows(account, place)),
+        let shows_all = repository.is_none() && self.access.shows_whole_ledger(account);
+        let is_here = |place: &RepositoryName| match repository {
+            Some(repository) => place == repository,
+            None => self.access.shows(account, place),
+        };
+        // Before the ledger is asked: what ends in between is found there.
+        let progress = self.pending.progress(entry_id, |place| shows_all || place.is_some_and(is_here));
+        let row = self.store.entry_by_id(entry_id.as_bytes()).await?;
+        // A committed entry that is not guarded yet is not spoken of yet.
+        if let Some(row) = row.filter(|row| row.index < self.ledger.head().size) {
+            let is_shown = shows_all || {
+                let placements = self.store.placements(&[row.index]).await?;
+                placements.iter().any(|placement| is_here(&placement.repository))
             };
-            if !is_here {
-                return Ok(None);
+            if is_shown {
+                let receipt = self.ledger.fresh_receipt(&row).await?;
+                return Ok(receipt.map_or(EntryState::Pending, EntryState::Logged));
             }
         }
-        Ok(Some(self.ledger.fresh_receipt(&row).await?))
+        Ok(match progress {
+            Some(Progress::Running) => EntryState::Pending,
+            Some(Progress::Failed(failure)) => EntryState::Failed(failure),
+            None => EntryState::Absent,
+        })
     }
 
     /// Finds where a statement becomes visible in a repository. Compared by digest: the path of a request is not

@@ -14,6 +14,7 @@ mod listener;
 mod ops;
 mod origin;
 mod paced;
+mod rate;
 mod registry;
 mod scrapi;
 mod tally;
@@ -86,7 +87,7 @@ impl Public {
             .fallback(registry::nowhere)
             .layer(DefaultBodyLimit::disable());
         Self {
-            context: Context::new(instance, traffic, Caller::new(Account::Loopback)),
+            context: Context::new(instance, traffic, Caller::new(Account::Loopback), &config.limits),
             proxies: config.trusted_proxies.clone(),
             access_log: config.access_log,
             external_url: config.external_url.as_deref().map(Arc::from),
@@ -104,14 +105,15 @@ impl Public {
             request.map(|body| Body::new(Paced::new(body, &self.limits)))
         };
         let client = Client::of(&peer, request.headers(), &self.proxies);
-        let mut context = self.context.enter(Some(peer));
+        let network = network_of(client.address);
+        let mut context = self.context.enter(Some(peer), Some(network));
         let has_rules = context.instance.access().has_rules();
         if has_rules {
             // Only who can be asked to log in needs to be told where.
             context.known_as = KnownAs::of(&request, client.is_secure, self.external_url.as_ref());
         }
         let line = LogLine::begin(self.access_log, &self.context.traffic, &request);
-        let counted = self.asking.enter(Asker::Address(network_of(client.address)));
+        let counted = self.asking.enter(Asker::Address(network));
         let response = match (origin::stranger(&request, has_rules), counted) {
             (Some(refused), _) => refused,
             (None, None) => Failure::too_many_requests().at(request.uri().path()),
@@ -160,8 +162,13 @@ enum Asker {
 }
 
 /// The operator's routes, for the admin socket alone.
-pub(crate) fn operator(instance: Arc<Instance>, traffic: Arc<Traffic>, running: Arc<Running>) -> Router {
-    let context = Context::new(instance, traffic, Caller::new(Account::Operator));
+pub(crate) fn operator(
+    instance: Arc<Instance>,
+    traffic: Arc<Traffic>,
+    running: Arc<Running>,
+    limits: &Limits,
+) -> Router {
+    let context = Context::new(instance, traffic, Caller::new(Account::Operator), limits);
     admin::routes()
         .layer(Extension(running))
         .layer(middleware::from_fn(admin::only_this_folder))
@@ -170,7 +177,7 @@ pub(crate) fn operator(instance: Arc<Instance>, traffic: Arc<Traffic>, running: 
 
 /// Names an operator's request, hands the context on, and writes one line about it.
 async fn enter(State(context): State<Context>, mut request: Request<Body>, next: Next) -> Response {
-    let context = context.enter(None);
+    let context = context.enter(None, None);
     let line = LogLine::begin(AccessLog::Changes, &context.traffic, &request);
     request.extensions_mut().insert(context.clone());
     line.end(next.run(request).await, &context, None)

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use docket_engine::{
-    Account, BlobContent, Caller, ClaimPage, ClaimQuery, Clock, Conduct, EngineError, FsckReport, Instance, IssuerView,
-    Options, Permit, Registered, Right,
+    Account, BlobContent, Caller, ClaimPage, ClaimQuery, Clock, Conduct, EngineError, EntryState, FsckReport, Instance,
+    IssuerView, Options, Permit, Registered, Right,
 };
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, artifact_manifest};
@@ -149,7 +149,8 @@ impl Site {
     /// A fresh receipt; the entry must stand in the ledger and must not be alone there.
     pub(crate) async fn fresh(&self, entry_id: &EntryId) -> Vec<u8> {
         let receipt = self.receipt(&self.permit_everywhere(Right::Pull), entry_id).await.expect("answered");
-        receipt.expect("the entry stands").expect("it is not alone")
+        let EntryState::Logged(receipt) = receipt else { panic!("{receipt:?}") };
+        receipt
     }
 
     /// Verifies a receipt of this service as a stranger would.

@@ -61,8 +61,8 @@ impl Call {
                 _ => Err(CallError::MethodNotAllowed { allowed: "POST" }),
             },
             Place::ScittEntry(name, entry) => match method {
-                "GET" | "HEAD" => Ok(Self::ScittEntry { repository: repository(name)?, entry: parse_entry(entry)? }),
-                _ => Err(READ_ONLY),
+                "GET" => Ok(Self::ScittEntry { repository: repository(name)?, entry: parse_entry(entry)? }),
+                _ => Err(CallError::MethodNotAllowed { allowed: "GET" }),
             },
         }
     }

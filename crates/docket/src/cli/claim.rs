@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use docket_client::{Registry, Source, Transport};
@@ -125,8 +126,24 @@ struct Registered {
 /// That is no trust, which `verify` needs a pinned key for; it shows a broken service before anyone relies on it.
 async fn register(registry: &Registry, repository: &RepositoryName, statement: &[u8]) -> anyhow::Result<Registered> {
     let path = format!("/v2/{repository}/_scitt/ledger/entries");
-    let reply = registry.post(&path, "application/cose", "application/cose", statement.to_vec().into()).await?;
-    if reply.status != 201 {
+    let mut reply = registry.post(&path, "application/cose", "application/cose", statement.to_vec().into()).await?;
+    let location = reply.location.clone().unwrap_or_default();
+    for _ in 0..POLLS_MAX {
+        if !matches!(reply.status, 202 | 204) {
+            break;
+        }
+        let wait = reply.retry_after_seconds.unwrap_or(1).clamp(1, POLL_SECONDS_MAX);
+        say(&format!("{} is still at work on the claim; asking again in {wait} s", registry.host()));
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        reply = registry.get(&location, "application/cose").await?;
+    }
+    if matches!(reply.status, 202 | 204) {
+        anyhow::bail!(
+            "{} has not registered the claim yet; its receipt will be at {location}, and to add the claim again is safe",
+            registry.host()
+        );
+    }
+    if !matches!(reply.status, 200 | 201) {
         if let Some((problem, detail)) = parse_problem_details(&reply.body) {
             anyhow::bail!("the claim was refused ({problem}): {detail}");
         }
@@ -152,7 +169,7 @@ async fn register(registry: &Registry, repository: &RepositoryName, statement: &
         index: receipt.index(),
         tree_size: receipt.tree_size(),
         service: receipt.issuer().to_string(),
-        location: reply.location.unwrap_or_default(),
+        location,
     })
 }
 
@@ -349,5 +366,8 @@ fn print(title: &str, listed: &Listed) {
 
 /// Bytes of a document that are read to recognise its type.
 const RECOGNISED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How often a registry is asked for a receipt that it is still working on, and seconds between two times.
+const POLLS_MAX: usize = 60;
+const POLL_SECONDS_MAX: u64 = 10;
 /// Pages of claims that are read.
 const PAGES_MAX: usize = 100;

@@ -74,8 +74,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let workers = Workers::start().context("cannot start the threads of connections")?;
     let public = Arc::new(Public::new(Arc::clone(&instance), Arc::clone(&traffic), &config));
     let public = tokio::spawn(listener.run(public, workers, stopping.clone()));
-    let operator =
-        axum::serve(admin, http::operator(Arc::clone(&instance), Arc::clone(&traffic), Arc::clone(&running)));
+    let operator = http::operator(Arc::clone(&instance), Arc::clone(&traffic), Arc::clone(&running), &config.limits);
+    let operator = axum::serve(admin, operator);
     let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping.clone())).into_future());
     let collector = tokio::spawn(collect(Arc::clone(&instance), config.gc, stopping.clone()));
     let watched = Arc::new(Watched::new(Arc::clone(&instance), traffic, config.ops.free_bytes_min));
@@ -137,6 +137,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         let _ = tokio::time::timeout(WATCHERS_TIME_MAX, watchers).await;
     }
     drop(watched);
+    instance.settle().await;
     if let Some(instance) = Arc::into_inner(instance) {
         instance.close().await;
     }

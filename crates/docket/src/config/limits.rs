@@ -1,5 +1,6 @@
 //! `[limits]`: what one client may take of the server.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,12 @@ pub(crate) struct Limits {
     pub stall: Duration,
     /// Bytes a second below which a body is given up; counted over each `stall`.
     pub body_bytes_per_second: u64,
+    /// Statements that callers without an account may send for registration in a minute, from one address; further ones get
+    /// 429. Where there are no access rules, callers are this machine's own and are not counted.
+    pub anonymous_registrations_per_minute: NonZeroU32,
+    /// How long a caller waits for its receipt before it is told where the receipt will be (202).
+    #[serde(with = "humantime_serde")]
+    pub registration_wait: Duration,
 }
 
 impl Default for Limits {
@@ -33,6 +40,8 @@ impl Default for Limits {
             idle: Duration::from_mins(1),
             stall: Duration::from_mins(1),
             body_bytes_per_second: 256,
+            anonymous_registrations_per_minute: NonZeroU32::new(60).expect("not zero"),
+            registration_wait: Duration::from_secs(5),
         }
     }
 }

@@ -1,16 +1,21 @@
 //! What every handler knows of a request: the instance, who calls, and the request's id.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::http::HeaderValue;
-use docket_engine::{Caller, EngineError, Instance, Permit, Right};
+use docket_engine::{Account, Caller, EngineError, Instance, Permit, Right};
 use docket_oci::name::RepositoryName;
 use docket_store::StoreError;
 
+use crate::config::Limits;
 use crate::http::auth::KnownAs;
+use crate::http::failure::Failure;
 use crate::http::listener::Peer;
+use crate::http::rate::Rate;
 use crate::telemetry::Traffic;
 
 /// Handed to every handler by `enter`.
@@ -24,6 +29,12 @@ pub(crate) struct Context {
     pub request_id: RequestId,
     /// The other end, on the public address.
     pub peer: Option<Arc<Peer>>,
+    /// The client's network, on the public address.
+    pub network: Option<IpAddr>,
+    /// How long a caller waits for its receipt.
+    pub registration_wait: Duration,
+    /// How often callers without an account may register.
+    registrations: Arc<Rate>,
     /// Counts requests of this listener.
     requests: Arc<AtomicU64>,
     /// Differs at each start, so that ids of two runs are not mistaken for each other.
@@ -31,7 +42,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(instance: Arc<Instance>, traffic: Arc<Traffic>, caller: Caller) -> Self {
+    pub(crate) fn new(instance: Arc<Instance>, traffic: Arc<Traffic>, caller: Caller, limits: &Limits) -> Self {
         let run = std::process::id();
         Self {
             instance,
@@ -40,15 +51,27 @@ impl Context {
             known_as: KnownAs::default(),
             request_id: RequestId { run, number: 0 },
             peer: None,
+            network: None,
+            registration_wait: limits.registration_wait,
+            registrations: Arc::new(Rate::per_minute(limits.anonymous_registrations_per_minute)),
             requests: Arc::default(),
             run,
         }
     }
 
     /// The context of one request.
-    pub(crate) fn enter(&self, peer: Option<Arc<Peer>>) -> Self {
+    pub(crate) fn enter(&self, peer: Option<Arc<Peer>>, network: Option<IpAddr>) -> Self {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        Self { request_id: RequestId { run: self.run, number }, peer, ..self.clone() }
+        Self { request_id: RequestId { run: self.run, number }, peer, network, ..self.clone() }
+    }
+
+    /// Counts one more statement that is sent for registration. Accounts are known and can be spoken to; of strangers,
+    /// SCRAPI wants them slowed down.
+    pub(crate) fn count_registration(&self) -> Result<(), Failure> {
+        match (self.caller.account(), self.network) {
+            (Account::Anonymous, Some(network)) => self.registrations.take(network).map_err(Failure::too_often),
+            (Account::Anonymous | Account::Named(_) | Account::Loopback | Account::Operator, _) => Ok(()),
+        }
     }
 
     /// Asks the rules.

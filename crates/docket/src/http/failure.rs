@@ -1,5 +1,7 @@
 //! Turns what went wrong into an answer: a short message out, the full chain to the log. The domain knows no status.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Response, StatusCode};
@@ -31,6 +33,10 @@ impl Failure {
             StatusCode::NOT_FOUND => "Not Found",
             StatusCode::TOO_MANY_REQUESTS => "Too Many Requests",
             StatusCode::METHOD_NOT_ALLOWED => "Method Not Allowed",
+            StatusCode::UNAUTHORIZED => "Unauthorized",
+            StatusCode::FORBIDDEN => "Forbidden",
+            StatusCode::REQUEST_TIMEOUT => "Request Timeout",
+            StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
             _ => "Malformed request",
         };
         Self { status, code, title, message: message.into(), headers: Vec::new() }
@@ -53,6 +59,21 @@ impl Failure {
         failure.with(header::RETRY_AFTER, "1")
     }
 
+    /// Somebody unknown sends more statements than it may.
+    pub(super) fn too_often(wait: Duration) -> Self {
+        let message =
+            "too many statements came from your address without a login; wait as long as Retry-After says, or log in";
+        let seconds = wait.as_secs_f64().ceil().to_string();
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests.as_str(), message)
+            .with(header::RETRY_AFTER, &seconds)
+    }
+
+    /// What went on after its caller was told to wait, and failed.
+    pub(super) fn of_registration(failure: &EngineError, context: &Context) -> Self {
+        let Self { message, .. } = Self::of(failure, context);
+        Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown.as_str(), message).titled("Registration Failed")
+    }
+
     /// The client stopped sending what it announced.
     pub(super) fn too_slow() -> Self {
         let message =
@@ -70,6 +91,7 @@ impl Failure {
         };
         let failure = Self::new(status, error.code().as_str(), error.to_string());
         match error {
+            CallError::EntryId => failure.titled("Invalid locator"),
             CallError::MethodNotAllowed { allowed } => failure.with(header::ALLOW, allowed),
             _ => failure,
         }

@@ -9,7 +9,7 @@ mod login;
 mod tokens;
 
 /// What most tests stand on: everybody reads `public`, alice does everything, bob writes to `team`, carol reads it.
-const RULES: &str = r#"
+pub(crate) const RULES: &str = r#"
 [[access.rules]]
 who = ["anonymous"]
 repositories = ["public/**"]

@@ -1,6 +1,8 @@
 //! The transparency service: registration and receipts (SCRAPI), placement beside artifacts, and queries about claims.
 
+mod conformance;
 mod entries;
 mod keys;
+mod pending;
 mod placement;
 mod queries;

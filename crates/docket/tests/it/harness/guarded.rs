@@ -18,10 +18,13 @@ impl Guarded {
 
     /// The same on a site that was prepared.
     pub(crate) fn start_on(site: Site, rules: &str) -> Self {
-        std::fs::write(site.folder().join("htpasswd"), HTPASSWD).expect("accounts are written");
-        write_rules(&site, rules);
-        let server = Server::start_configured(&site, &configuration(&site));
+        let server = try_start(&site, rules).unwrap_or_else(|log| panic!("the server did not start: {log}"));
         Self { site, server }
+    }
+
+    /// What a server says that refuses these rules.
+    pub(crate) fn refused(rules: &str) -> String {
+        try_start(&Site::new(), rules).err().expect("it does not start")
     }
 
     /// Changes the rules, and the accounts if given, while the server runs.
@@ -59,6 +62,12 @@ impl Guarded {
 /// The password of an account.
 pub(crate) fn password(account: &str) -> String {
     format!("{account}-secret")
+}
+
+fn try_start(site: &Site, rules: &str) -> Result<Server, String> {
+    std::fs::write(site.folder().join("htpasswd"), HTPASSWD).expect("accounts are written");
+    write_rules(site, rules);
+    Server::try_start_configured(site, &configuration(site))
 }
 
 fn configuration(site: &Site) -> PathBuf {

@@ -42,6 +42,11 @@ impl Issuer {
         KeyFile { issuer: Some(self.identity.clone()), key: self.key.clone() }.to_public().to_text()
     }
 
+    /// What the issuer keeps.
+    pub(crate) fn key_file(&self) -> String {
+        KeyFile { issuer: Some(self.identity.clone()), key: self.key.clone() }.to_text()
+    }
+
     /// Signs a statement about a document about an artifact.
     pub(crate) fn about_document(&self, artifact: &Digest, media_type: &str, document: &[u8]) -> Vec<u8> {
         let content = Content::HashEnvelope { digest: sha256(document), media_type: media_type.to_owned() };

@@ -103,7 +103,9 @@ async fn a_restored_copy_is_read_only_until_the_lost_guard_agrees() {
     refuses(repository.request("DELETE", "manifests/v1").answer().await);
     refuses(repository.put("v2", docket_oci::media::OCI_IMAGE_MANIFEST, artifact.clone()).await);
     let statement = issuer.about(&sha256(&artifact), "application/vnd.example.note", b"a note");
-    let (_, detail) = server.register(&statement).await.expecting(503).problem();
+    let refused = server.register(&statement).await.expecting(503);
+    assert_eq!(refused.header("retry-after"), Some("10"));
+    let (_, detail) = refused.problem();
     assert!(detail.contains("docket recover"), "{detail}");
     let problems = server.watch("/readyz").expect(503).await;
     assert!(problems.json()["checks"][3]["problem"].as_str().is_some_and(|it| it.contains("restored from a backup")));
