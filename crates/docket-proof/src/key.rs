@@ -19,6 +19,7 @@ pub use error::KeyError;
 pub use file::{KEY_FILE_BYTES_MAX, KeyFile, PublicKeyFile};
 pub use issuer::{ISSUER_CHARS_MAX, Issuer, IssuerError};
 
+pub(crate) use file::{split_private, to_private_pem};
 pub(crate) use issuer::check_uri;
 
 mod cose_key;

@@ -5,7 +5,9 @@
 //!
 //! The modules stand in reading order, each resting on those before it:
 //! hashes and curves, CBOR, COSE, keys; the tree and its tiles; what an issuer says ([`statement`]) about whom
-//! ([`subject`]); what the service answers ([`receipt`]); whom a reader believes ([`trust`]).
+//! ([`subject`]); what the service answers ([`receipt`]); whom a reader believes ([`trust`]). The same tree in the words
+//! of C2SP: texts that several have signed ([`note`]), tree heads in that form ([`checkpoint`]), who must have cosigned one
+//! ([`log_policy`]), and a proof of logging that holds them all ([`log_proof`]).
 
 pub mod crypto;
 
@@ -18,6 +20,14 @@ pub mod key;
 pub mod merkle;
 
 pub mod tile;
+
+pub mod note;
+
+pub mod checkpoint;
+
+pub mod log_policy;
+
+pub mod log_proof;
 
 pub mod subject;
 

@@ -7,6 +7,10 @@ use std::ops::Range;
 
 use crate::merkle::{Hash, node_hash};
 
+pub use bundle::{BundleError, ENTRY_BYTES_MAX, decode_bundle, encode_bundle};
+
+mod bundle;
+
 /// Hashes in a full tile.
 pub const TILE_WIDTH: u16 = 256;
 
@@ -67,6 +71,17 @@ impl TileId {
         format!("tile/{}/{}{partial}", self.level, groups.join("/"))
     }
 
+    /// The same for the bundle of the entries whose leaf hashes a tile of level 0 holds (`tile/entries/x001/067`).
+    pub fn bundle_path(index: u64, width: Option<u8>) -> String {
+        Self { level: 0, index }.path(width).replacen(LEAF_TILES, BUNDLES, 1)
+    }
+
+    /// Reads what [`Self::bundle_path`] wrote and nothing else.
+    pub fn parse_bundle_path(path: &str) -> Option<(u64, Option<u8>)> {
+        let path = format!("{LEAF_TILES}{}", path.strip_prefix(BUNDLES)?);
+        Self::parse_path(&path).map(|(tile, width)| (tile.index, width))
+    }
+
     /// Reads what [`Self::path`] wrote and nothing else: no leading zeros, no empty groups, no width 0.
     pub fn parse_path(path: &str) -> Option<(Self, Option<u8>)> {
         if path.len() > PATH_BYTES_MAX {
@@ -99,6 +114,9 @@ pub fn fold(hashes: &[Hash]) -> Option<Hash> {
     }
     level.pop()
 }
+
+const LEAF_TILES: &str = "tile/0/";
+const BUNDLES: &str = "tile/entries/";
 
 /// Longest path of a tile: seven groups reach 2^64.
 const PATH_BYTES_MAX: usize = 64;
@@ -148,6 +166,19 @@ mod tests {
             "tile/0/x018/x446/x744/x073/x709/x551/616",
         ] {
             assert_eq!(TileId::parse_path(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn bundles_have_the_paths_of_leaf_tiles() {
+        for (index, width, path) in
+            [(0, None, "tile/entries/000"), (1_234_067, Some(8), "tile/entries/x001/x234/067.p/8")]
+        {
+            assert_eq!(TileId::bundle_path(index, width), path);
+            assert_eq!(TileId::parse_bundle_path(path), Some((index, width)));
+        }
+        for path in ["tile/entries/", "tile/entries/0", "tile/0/000", "tile/entries/000.p/0", "tile/entries/0/000"] {
+            assert_eq!(TileId::parse_bundle_path(path), None, "{path}");
         }
     }
 

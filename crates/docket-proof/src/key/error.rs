@@ -47,6 +47,9 @@ pub enum KeyError {
     /// Not an unencrypted PKCS#8 P-256 key.
     #[error("not an unencrypted PKCS#8 private key on P-256")]
     NotPkcs8,
+    /// Not an unencrypted PKCS#8 Ed25519 key.
+    #[error("not an unencrypted PKCS#8 Ed25519 private key")]
+    NotEd25519,
     /// A key of another kind or on another curve.
     #[error("unsupported kind of key ({kind}); ES256 on P-256 is supported")]
     UnsupportedKind {

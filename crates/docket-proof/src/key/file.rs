@@ -10,7 +10,7 @@
 
 use pem_rfc7468::decode_vec;
 
-use super::{Issuer, KeyError, PRIVATE_LABEL, PUBLIC_LABEL, PublicKey, SigningKey};
+use super::{Issuer, KeyError, PRIVATE_LABEL, PUBLIC_LABEL, PublicKey, SigningKey, encode_pem};
 
 /// Most bytes a key file may have.
 pub const KEY_FILE_BYTES_MAX: usize = 65_536;
@@ -62,6 +62,17 @@ impl PublicKeyFile {
     pub fn to_text(&self) -> String {
         preamble(self.issuer.as_ref()) + &self.key.to_spki_pem()
     }
+}
+
+/// The issuer that the preamble of a private key file names, and the PKCS#8 DER in its block.
+pub(crate) fn split_private(text: &str) -> Result<(Option<Issuer>, Vec<u8>), KeyError> {
+    let (issuer, pem) = split(PRIVATE_LABEL, text)?;
+    Ok((issuer, decode_pem(PRIVATE_LABEL, pem)?))
+}
+
+/// The text of a private key file. It is a secret.
+pub(crate) fn to_private_pem(issuer: Option<&Issuer>, der: &[u8]) -> String {
+    preamble(issuer) + &encode_pem(PRIVATE_LABEL, der)
 }
 
 /// The content of the one PEM block with `label`, which must start the text and end it.

@@ -1,8 +1,10 @@
 use super::*;
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
+use ct_merkle::{ConsistencyProof, InclusionProof, RootHash};
 use proptest::prelude::*;
 use sha2::Sha256;
 use std::convert::Infallible;
+use tlog_tiles::{check_record, check_tree, prove_record, prove_tree, split_stored_hash_index};
 
 /// The oracle's tree over leaves whose input is their index, and all complete nodes of the same tree.
 struct Oracle {
@@ -42,6 +44,44 @@ impl Oracle {
     }
 }
 
+/// The second oracle, a port of Go's `sumdb/tlog`, reads nodes by an index of its own.
+struct SecondOracle<N>(N);
+
+impl<N: Fn(u8, u64) -> Hash> tlog_tiles::HashReader for SecondOracle<N> {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::Error> {
+        let node = |&index| {
+            let (level, at) = split_stored_hash_index(index);
+            tlog_tiles::Hash((self.0)(level, at))
+        };
+        Ok(indexes.iter().map(node).collect())
+    }
+}
+
+/// What both oracles say to a path of ours, and whether the second one would have made the same.
+fn oracles_agree_on_inclusion(index: u64, size: u64, root: Hash, path: &[Hash], node: impl Fn(u8, u64) -> Hash) {
+    let first = RootHash::<Sha256>::new(root.into(), size);
+    let proof = InclusionProof::try_from_bytes(path.concat()).expect("whole hashes");
+    first.verify_inclusion(&entry(index), index, &proof).expect("the first oracle agrees");
+    let theirs = prove_record(size, index, &SecondOracle(node)).expect("no node fails");
+    assert_eq!(path, theirs.iter().map(|hash| hash.0).collect::<Vec<_>>());
+    let (root, leaf) = (tlog_tiles::Hash(root), tlog_tiles::record_hash(&entry(index)));
+    check_record(&theirs, size, root, index, leaf).expect("the second oracle agrees");
+}
+
+/// The same of a consistency proof.
+fn oracles_agree_on_consistency(old: (u64, Hash), new: (u64, Hash), path: &[Hash], node: impl Fn(u8, u64) -> Hash) {
+    // The first oracle knows no proof from a tree to itself.
+    if old.0 < new.0 {
+        let [older, newer] = [old, new].map(|(size, root)| RootHash::<Sha256>::new(root.into(), size));
+        let proof = ConsistencyProof::try_from_bytes(path.concat()).expect("whole hashes");
+        newer.verify_consistency(&older, &proof).expect("the first oracle agrees");
+    }
+    let theirs = prove_tree(new.0, old.0, &SecondOracle(node)).expect("no node fails");
+    assert_eq!(path, theirs.iter().map(|hash| hash.0).collect::<Vec<_>>(), "{} to {}", old.0, new.0);
+    let [older, newer] = [old, new].map(|(_, root)| tlog_tiles::Hash(root));
+    check_tree(&theirs, new.0, newer, old.0, older).expect("the second oracle agrees");
+}
+
 fn entry(index: u64) -> Vec<u8> {
     index.to_be_bytes().to_vec()
 }
@@ -64,7 +104,7 @@ fn the_empty_tree_has_the_hash_of_nothing() {
 }
 
 #[test]
-fn roots_and_inclusion_paths_agree_with_the_oracle_for_every_leaf_of_every_small_tree() {
+fn roots_and_inclusion_paths_agree_with_the_oracles_for_every_leaf_of_every_small_tree() {
     let all = Oracle::of_size(EXHAUSTIVE);
     for size in 1..=EXHAUSTIVE {
         let oracle = Oracle::of_size(size);
@@ -76,12 +116,13 @@ fn roots_and_inclusion_paths_agree_with_the_oracle_for_every_leaf_of_every_small
             assert_eq!(inclusion_path(index, size, &mut |l, i| Ok::<_, Infallible>(all.node(l, i))), Ok(path.clone()));
             assert_eq!(appended.paths[usize::try_from(index).expect("small")], path);
             assert_eq!(root_from_path(index, size, &leaf(index), &path), Ok(oracle.root()));
+            oracles_agree_on_inclusion(index, size, oracle.root(), &path, |l, i| all.node(l, i));
         }
     }
 }
 
 #[test]
-fn consistency_paths_agree_with_the_oracle_for_every_pair_of_small_trees() {
+fn consistency_paths_agree_with_the_oracles_for_every_pair_of_small_trees() {
     let all = Oracle::of_size(EXHAUSTIVE);
     let roots: Vec<Hash> = (0..=EXHAUSTIVE).map(|size| Frontier::new().append(&leaves(0..size)).root).collect();
     let root = |size: u64| &roots[usize::try_from(size).expect("small")];
@@ -93,6 +134,8 @@ fn consistency_paths_agree_with_the_oracle_for_every_pair_of_small_trees() {
             if old_size < new_size {
                 assert_eq!(path, oracle.consistency(new_size - old_size), "{old_size} to {new_size}");
             }
+            let (old, new) = ((old_size, *root(old_size)), (new_size, *root(new_size)));
+            oracles_agree_on_consistency(old, new, &path, |l, i| all.node(l, i));
             assert_eq!(verify_consistency(old_size, root(old_size), new_size, root(new_size), &path), Ok(()));
         }
     }
@@ -236,6 +279,7 @@ proptest! {
                 Ok(tree.node(level, i))
             }).expect("no node fails");
             prop_assert_eq!(root_from_path(index, size, &leaf(index), &path), Ok(root));
+            oracles_agree_on_inclusion(index, size, root, &path, |l, i| tree.node(l, i));
             prop_assert!(asked <= 2 * 41 * special.len());
             let broken = flipped % path.len();
             path[broken][0] ^= 1;
@@ -245,6 +289,8 @@ proptest! {
         let path = consistency_path(old_size, size, &mut |l, i| Ok::<_, Infallible>(tree.node(l, i))).expect("no node fails");
         prop_assert_eq!(verify_consistency(old_size, &tree.root(old_size), size, &root, &path), Ok(()));
         prop_assert!(verify_consistency(old_size, &EMPTY_ROOT, size, &root, &path).is_err());
+        let old = (old_size, tree.root(old_size));
+        oracles_agree_on_consistency(old, (size, root), &path, |l, i| tree.node(l, i));
     }
 
     #[test]
