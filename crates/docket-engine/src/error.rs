@@ -109,6 +109,15 @@ pub enum EngineError {
     /// Operator: an issuer of this name stands with other values.
     #[error("issuer {0:?} is already admitted with this name or this key, but not with both; see `docket issuer list`")]
     IssuerExists(String),
+    /// Operator: an issuer that could be taken for the service.
+    #[error("{0} is this service, or the key is one of its own; issuers have names and keys of their own")]
+    IssuerIsService(docket_proof::key::Issuer),
+    /// Operator: nobody is called so.
+    #[error("no issuer {0:?} is admitted here; see `docket issuer list`")]
+    IssuerUnknown(String),
+    /// Operator: above the limit.
+    #[error("as many issuers are admitted as can be; remove some with `docket issuer remove`")]
+    TooManyIssuers,
     /// Operator: a name that is none.
     #[error("{0:?} is no issuer name; use 1 to 64 of a-z, 0-9, '-', '_' and '.'")]
     IssuerName(String),

@@ -1,20 +1,20 @@
 //! Re-proves everything stored: digests, references, tree, heads, receipts, index.
 
-use std::collections::BTreeMap;
-
+use docket_judge::policy::Policy;
 use docket_oci::digest::Digest;
 use docket_oci::manifest::Manifest;
 use docket_oci::name::{Reference, RepositoryName};
-use docket_proof::key::{Issuer, PublicKey};
+use docket_proof::key::Issuer;
 use docket_proof::merkle::{Frontier, Hash, leaf_hash};
 use docket_proof::receipt::Receipt;
 use docket_proof::statement::{EntryId, SignedStatement};
-use docket_store::{BatchRow, BlobBody, BlobRow, ClaimFilter, EntryRow, IssuerRow, StoreError};
+use docket_store::{BatchRow, BlobBody, BlobRow, ClaimFilter, EntryRow, StoreError};
 
 use crate::access::{Permit, Right};
+use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::instance::Instance;
-use crate::issuers::{GENESIS_INDEX, ISSUER_TYPE};
+use crate::issuers::GENESIS_INDEX;
 use crate::manifest::{new_manifest, parts, references};
 
 /// What was proved, and what could not be.
@@ -222,7 +222,7 @@ impl Instance {
     async fn check_ledger(&self, report: &mut FsckReport) -> Result<(), EngineError> {
         let head = self.ledger.head();
         let mut frontier = Frontier::new();
-        let mut issuers = BTreeMap::new();
+        let mut policy = Policy::new();
         while frontier.size() < head.size {
             let Some(batch) = self.store.batches(frontier.size(), 1).await?.pop() else {
                 report.problem(format!("no signed head covers entry {}", frontier.size()));
@@ -239,7 +239,7 @@ impl Instance {
             self.check_head(&batch, &grown.root, report);
             for (row, leaf) in rows.iter().zip(&leaves) {
                 report.entries += 1;
-                if let Err(problem) = self.check_entry(row, leaf, &batch, &mut issuers).await? {
+                if let Err(problem) = self.check_entry(row, leaf, &batch, &mut policy).await? {
                     report.problem(format!("entry {}: {problem}", row.index));
                 }
             }
@@ -248,26 +248,15 @@ impl Instance {
         if frontier.size() == head.size && frontier.root() != head.root {
             report.problem("the newest head is not the root of the entries".to_owned());
         }
-        self.check_rest(head.size, &issuers, report).await
+        self.check_rest(head.size, report).await
     }
 
-    /// Compares the issuers in force and looks for rows that no head covers. What a running ledger commits meanwhile is
-    /// let pass: rows are read before the head that covers them.
-    async fn check_rest(
-        &self,
-        size: u64,
-        issuers: &BTreeMap<String, IssuerRow>,
-        report: &mut FsckReport,
-    ) -> Result<(), EngineError> {
-        let stored = self.store.issuers().await?;
+    /// Looks for rows that no head covers. What a running ledger commits meanwhile is let pass: rows are read before the
+    /// head that covers them.
+    async fn check_rest(&self, size: u64, report: &mut FsckReport) -> Result<(), EngineError> {
         let entry = self.store.first_entry_from(size).await?;
         let batch = self.store.batches(size, 1).await?.pop().map(|batch| batch.tree_size);
         let committed = self.store.head().await?.map_or(0, |head| head.size);
-        let stored = stored.into_iter().filter(|row| !(size..committed).contains(&row.entry));
-        let stored: BTreeMap<_, _> = stored.map(|row| (row.name.clone(), row)).collect();
-        if stored != *issuers {
-            report.problem("the issuers in force are not what the issuer entries add up to".to_owned());
-        }
         if let Some(index) = entry.filter(|index| *index >= committed) {
             report.problem(format!("entry {index} lies beyond the head of size {committed}"));
         }
@@ -299,7 +288,7 @@ impl Instance {
         row: &EntryRow,
         leaf: &Hash,
         batch: &BatchRow,
-        issuers: &mut BTreeMap<String, IssuerRow>,
+        policy: &mut Policy,
     ) -> Result<Result<(), String>, EngineError> {
         if *EntryId::of(&row.bytes).as_bytes() != row.entry_id || row.leaf != *leaf {
             return Ok(Err("its bytes are not those that were logged".to_owned()));
@@ -309,31 +298,30 @@ impl Instance {
             Err(failure) => return Ok(Err(failure.to_string())),
         };
         let identity = self.ledger.identity();
-        let own = statement.kid() == identity.statement_key.public().thumbprint();
-        let admitted = if own {
-            Some((identity.statement_key.public().clone(), GENESIS_INDEX))
-        } else {
-            let admitted = issuers.values().filter(|row| row.issuer == statement.issuer().as_str());
-            let mut keys =
-                admitted.filter_map(|row| Some((PublicKey::from_spki_der(&row.public_key).ok()?, row.entry)));
-            keys.find(|(key, _)| key.thumbprint() == statement.kid())
-        };
-        let Some((key, decided_by)) = admitted else {
-            return Ok(Err("its issuer was not admitted by an earlier entry".to_owned()));
-        };
-        if row.decided_by != decided_by {
-            return Ok(Err(format!("its row names entry {} as what admitted its issuer", row.decided_by)));
-        }
         let (subject, issuer) = (statement.subject().digest(), statement.issuer().clone());
         let claim_type = statement.claim_type().to_owned();
-        let verified = match statement.verify(&key) {
-            Ok(verified) => verified,
-            Err(failure) => return Ok(Err(failure.to_string())),
+        let own = issuer == identity.service;
+        let verified = if own {
+            let verified = statement.verify(identity.statement_key.public()).map_err(|failure| failure.to_string());
+            verified.map(|statement| (statement, GENESIS_INDEX))
+        } else {
+            policy.identify(statement).map_err(|failure| failure.to_string())
         };
-        if own && claim_type == ISSUER_TYPE {
-            match admission(verified.statement(), row.index) {
-                Some(admitted) => drop(issuers.insert(admitted.name.clone(), admitted)),
-                None => return Ok(Err("it admits an issuer in an unknown form".to_owned())),
+        let (statement, issuer_entry) = match verified {
+            Ok(verified) => verified,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let policy_entry = if own { GENESIS_INDEX } else { policy.entry() };
+        if (row.issuer_entry, row.policy_entry) != (issuer_entry, policy_entry) || row.decided_at > batch.logged_at {
+            let (issuer_entry, policy_entry, at) = (row.issuer_entry, row.policy_entry, row.decided_at);
+            return Ok(Err(format!(
+                "its row says it was decided by entries {issuer_entry} and {policy_entry} at {at}"
+            )));
+        }
+        if own {
+            match Effect::of(&statement) {
+                Ok(effect) => effect.apply(policy, row.index),
+                Err(failure) => return Ok(Err(failure)),
             }
         }
         if row.tree_size != batch.tree_size {
@@ -389,15 +377,6 @@ impl Instance {
         problems.into_iter().for_each(|problem| report.problem(problem));
         Ok(())
     }
-}
-
-/// Whom an issuer entry admits.
-fn admission(statement: &SignedStatement, entry: u64) -> Option<IssuerRow> {
-    let docket_proof::statement::Content::Payload { bytes, .. } = statement.content() else { return None };
-    let payload: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-    let text = |name: &str| payload.get(name)?.as_str().map(str::to_owned);
-    let key = PublicKey::from_spki_pem(&text("public_key")?).ok()?;
-    Some(IssuerRow { name: text("name")?, issuer: text("issuer")?, public_key: key.to_spki_der(), entry })
 }
 
 /// Rows read at once.

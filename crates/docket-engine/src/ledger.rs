@@ -10,7 +10,7 @@ mod receipts;
 mod sequence;
 mod tiles;
 
-pub(crate) use batch::{Admission, Candidate, Place, own_manifest};
+pub(crate) use batch::{Candidate, Place, own_manifest};
 pub(crate) use pool::Logged;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -54,7 +54,7 @@ pub(crate) struct Head {
     pub signed_at: i64,
 }
 
-/// Whom the ledger admits, and since which entry.
+/// Whom the ledger admits and by which policy, and since which entry.
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyInForce {
     /// What decides.

@@ -64,10 +64,21 @@ pub struct Claim {
     pub issued_at: Option<i64>,
     /// When it was logged, Unix seconds.
     pub logged_at: i64,
-    /// The entry that admitted the issuer.
-    pub decided_by: u64,
+    /// What it was decided by.
+    pub decided_by: DecidedBy,
     /// Where it stands.
     pub placements: Vec<ClaimPlacement>,
+}
+
+/// What an entry was decided by.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct DecidedBy {
+    /// The entry that admitted the issuer.
+    pub issuer_entry: u64,
+    /// The entry that holds the registration policy; 0, the genesis, where only issuers are looked at.
+    pub policy_entry: u64,
+    /// When, Unix seconds.
+    pub at: i64,
 }
 
 /// Where a claim stands.
@@ -164,7 +175,7 @@ fn claim(row: &EntryRow, logged_at: i64, placements: &[PlacementRow]) -> Result<
         },
         issued_at: statement.issued_at(),
         logged_at,
-        decided_by: row.decided_by,
+        decided_by: DecidedBy { issuer_entry: row.issuer_entry, policy_entry: row.policy_entry, at: row.decided_at },
         placements: placements
             .iter()
             .map(|placement| ClaimPlacement {

@@ -9,6 +9,7 @@ use docket_proof::statement::{Content, EntryId, SignedStatement};
 use docket_store::NewManifest;
 
 use crate::access::{Permit, Right};
+use crate::effect::Effect;
 use crate::error::{EngineError, PlaceError};
 use crate::instance::Instance;
 use crate::ledger::{Candidate, Logged, Place, own_manifest};
@@ -49,14 +50,14 @@ impl Instance {
         let repository = permit.scope(Right::Claim)?;
         for _ in 0..DECISIONS_MAX {
             let policy = self.ledger.policy();
-            let decision = policy.policy.decide(SignedStatement::decode(statement)?)?;
+            let decision = policy.policy.decide(SignedStatement::decode(statement)?, self.clock.now())?;
             let entry_id = decision.statement.statement().entry_id();
             let place = match repository {
                 Some(repository) => Some(self.place(repository, decision.statement.statement()).await?),
                 None => None,
             };
             let candidate =
-                Candidate { statement: decision.statement, decided_by: decision.decided_by, place, admits: None };
+                Candidate { statement: decision.statement, basis: decision.basis, place, effect: Effect::None };
             match self.ledger.log(candidate, policy.entry).await? {
                 Logged::Done { index, tree_size, receipt, known } => {
                     return Ok(Registered { entry_id, index, tree_size, receipt, known });

@@ -22,24 +22,40 @@ pub struct AdmittedIssuer {
     pub entry: u64,
 }
 
-/// The issuers admitted at one point of the ledger.
+/// What decides at one point of the ledger: the issuers admitted there, and the registration policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     by_kid: BTreeMap<Thumbprint, AdmittedIssuer>,
+    /// Index of the entry that holds the registration policy; 0, the genesis, says that there is none beyond the issuers.
+    entry: u64,
 }
 
-/// A statement that may be registered, and which entry of the ledger says so.
+/// A statement that may be registered, and what says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// The statement, its signature checked with the admitted key.
     pub statement: VerifiedStatement,
-    /// Index of the ledger entry that admitted its issuer.
-    pub decided_by: u64,
+    /// What it was decided by.
+    pub basis: Basis,
+}
+
+/// What a decision was made by: with the entries before these two, everybody can make it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Basis {
+    /// Index of the ledger entry that admitted the issuer.
+    pub issuer_entry: u64,
+    /// Index of the ledger entry that holds the registration policy.
+    pub policy_entry: u64,
+    /// The time that was taken for now, Unix seconds.
+    pub decided_at: i64,
 }
 
 /// Why a statement may not be registered: the issuer's fault, or the operator has not admitted it yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// The claim type is one that only the service itself uses.
+    #[error("claim type {0} is what the service itself writes on the ledger, {OWN_TYPES}…; use one of your own")]
+    OwnType(String),
     /// No admitted issuer has this key.
     #[error("issuer {issuer} with key {kid} is not admitted here; its operator can admit it with docket issuer add")]
     UnknownIssuer {
@@ -95,8 +111,17 @@ impl Policy {
         issuers
     }
 
-    /// Decides about one statement from the statement and this policy alone.
-    pub fn decide(&self, statement: SignedStatement) -> Result<Decision, Refusal> {
+    /// Decides about one statement from the statement, the time and this policy alone.
+    pub fn decide(&self, statement: SignedStatement, now: i64) -> Result<Decision, Refusal> {
+        if statement.claim_type().starts_with(OWN_TYPES) {
+            return Err(Refusal::OwnType(statement.claim_type().to_owned()));
+        }
+        let (statement, issuer_entry) = self.identify(statement)?;
+        Ok(Decision { statement, basis: Basis { issuer_entry, policy_entry: self.entry, decided_at: now } })
+    }
+
+    /// Finds who signed: the statement with its signature checked, and the entry that admitted its issuer.
+    pub fn identify(&self, statement: SignedStatement) -> Result<(VerifiedStatement, u64), Refusal> {
         let (issuer, kid) = (statement.issuer().clone(), statement.kid());
         let Some(admitted) = self.by_kid.get(&kid) else {
             return Err(Refusal::UnknownIssuer { issuer, kid });
@@ -106,9 +131,17 @@ impl Policy {
         }
         // The key was found by its thumbprint and the statement is well formed, so only the signature can be wrong.
         let statement = statement.verify(&admitted.key).map_err(|_| Refusal::BadSignature { issuer, kid })?;
-        Ok(Decision { statement, decided_by: admitted.entry })
+        Ok((statement, admitted.entry))
+    }
+
+    /// Index of the entry that holds the registration policy.
+    pub fn entry(&self) -> u64 {
+        self.entry
     }
 }
+
+/// How the claim types begin that only the service itself may use: what its ledger means is read from such entries.
+pub const OWN_TYPES: &str = "application/vnd.docket.";
 
 #[cfg(test)]
 mod tests;

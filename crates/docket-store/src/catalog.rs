@@ -7,9 +7,7 @@ use docket_oci::name::{Reference, RepositoryName, Tag};
 use futures_util::StreamExt as _;
 use sqlx::sqlite::SqliteRow;
 
-use crate::change::{
-    BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, HeldBlob, IssuerRow, ManifestRow, PlacementRow, ReferrerRow,
-};
+use crate::change::{BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, HeldBlob, ManifestRow, PlacementRow, ReferrerRow};
 use crate::rows::{KIND_FILE, KIND_INLINE, KIND_RECEIPT, KIND_STATEMENT};
 use crate::sql::{Lookup, Value, column, fetch, fetch_all, fetch_optional};
 use crate::{Store, StoreError};
@@ -245,7 +243,7 @@ impl Store {
 
     /// An entry by its id.
     pub async fn entry_by_id(&self, entry_id: &[u8; 32]) -> Result<Option<EntryRow>, StoreError> {
-        const TEXT: &str = "SELECT idx, entry_id, bytes, leaf, tree_size, path, decided_by FROM entry \
+        const TEXT: &str = "SELECT idx, entry_id, bytes, leaf, tree_size, path, issuer_entry, policy_entry, decided_at FROM entry \
             WHERE entry_id = $1";
         let row = fetch_optional(&self.readers, TEXT, &[entry_id.to_vec().into()]).await;
         let row = row.map_err(StoreError::database("read an entry"))?;
@@ -263,7 +261,7 @@ impl Store {
 
     /// Entries of `first..end`; the caller bounds the range.
     pub async fn entries(&self, first: u64, end: u64) -> Result<Vec<EntryRow>, StoreError> {
-        const TEXT: &str = "SELECT idx, entry_id, bytes, leaf, tree_size, path, decided_by FROM entry \
+        const TEXT: &str = "SELECT idx, entry_id, bytes, leaf, tree_size, path, issuer_entry, policy_entry, decided_at FROM entry \
             WHERE idx >= $1 AND idx < $2 ORDER BY idx";
         let values = [first.into(), end.into()];
         let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read entries"))?;
@@ -286,19 +284,23 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<EntryRow>, StoreError> {
         // One text per driving index; `+` keeps the planner from choosing another.
-        const BY_SUBJECT: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, e.decided_by \
+        const BY_SUBJECT: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
+            e.issuer_entry, e.policy_entry, e.decided_at \
             FROM entry e WHERE e.subject_id = (SELECT id FROM digest WHERE value = $1) \
             AND ($2 IS NULL OR +e.issuer_id = (SELECT id FROM term WHERE value = $2)) \
             AND ($3 IS NULL OR +e.type_id = (SELECT id FROM term WHERE value = $3)) \
             AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
-        const BY_ISSUER: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, e.decided_by \
+        const BY_ISSUER: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
+            e.issuer_entry, e.policy_entry, e.decided_at \
             FROM entry e WHERE $1 IS NULL AND e.issuer_id = (SELECT id FROM term WHERE value = $2) \
             AND ($3 IS NULL OR +e.type_id = (SELECT id FROM term WHERE value = $3)) \
             AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
-        const BY_TYPE: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, e.decided_by \
+        const BY_TYPE: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
+            e.issuer_entry, e.policy_entry, e.decided_at \
             FROM entry e WHERE $1 IS NULL AND $2 IS NULL AND e.type_id = (SELECT id FROM term WHERE value = $3) \
             AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
-        const ALL: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, e.decided_by \
+        const ALL: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
+            e.issuer_entry, e.policy_entry, e.decided_at \
             FROM entry e WHERE $1 IS NULL AND $2 IS NULL AND $3 IS NULL \
             AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
         let text = match (&filter.subject, &filter.issuer, &filter.claim_type) {
@@ -316,6 +318,24 @@ impl Store {
             (limit as u64).into(),
         ];
         let rows = fetch_all(&self.readers, text, &values).await.map_err(StoreError::database("read claims"))?;
+        rows.iter().map(entry_row).collect()
+    }
+
+    /// Entries of one claim type by one issuer, oldest first, from index `from` on, at most `limit`. For types of which an
+    /// issuer with many entries has few.
+    pub async fn entries_of_type(
+        &self,
+        claim_type: &str,
+        issuer: &str,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<EntryRow>, StoreError> {
+        const TEXT: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
+            e.issuer_entry, e.policy_entry, e.decided_at \
+            FROM entry e WHERE e.type_id = (SELECT id FROM term WHERE value = $1) \
+            AND +e.issuer_id = (SELECT id FROM term WHERE value = $2) AND e.idx >= $3 ORDER BY e.idx LIMIT $4";
+        let values = [claim_type.into(), issuer.into(), from.into(), (limit as u64).into()];
+        let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read entries"))?;
         rows.iter().map(entry_row).collect()
     }
 
@@ -338,21 +358,6 @@ impl Store {
         placements.sort_by(|a, b| (a.index, a.repository.as_str()).cmp(&(b.index, b.repository.as_str())));
         placements.dedup();
         Ok(placements)
-    }
-
-    /// Everyone the ledger admits.
-    pub async fn issuers(&self) -> Result<Vec<IssuerRow>, StoreError> {
-        const TEXT: &str = "SELECT name, issuer, public_key, entry_idx FROM issuer ORDER BY name";
-        let rows = fetch_all(&self.readers, TEXT, &[]).await.map_err(StoreError::database("read issuers"))?;
-        let row = |row| {
-            Ok(IssuerRow {
-                name: column(row, 0)?,
-                issuer: column(row, 1)?,
-                public_key: column(row, 2)?,
-                entry: number(row, 3)?,
-            })
-        };
-        rows.iter().map(row).collect()
     }
 }
 
@@ -391,7 +396,9 @@ fn entry_row(row: &SqliteRow) -> Result<EntryRow, StoreError> {
         leaf: hash(row, 3)?,
         tree_size: number(row, 4)?,
         path: column(row, 5)?,
-        decided_by: number(row, 6)?,
+        issuer_entry: number(row, 6)?,
+        policy_entry: number(row, 7)?,
+        decided_at: column(row, 8)?,
     })
 }
 

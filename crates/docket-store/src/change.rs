@@ -219,7 +219,11 @@ pub struct NewEntry {
     /// Inclusion path in the tree of the batch, hashes one after the other.
     pub path: Vec<u8>,
     /// Entry that admitted the issuer.
-    pub decided_by: u64,
+    pub issuer_entry: u64,
+    /// Entry that holds the registration policy it was decided by.
+    pub policy_entry: u64,
+    /// When it was decided, Unix seconds.
+    pub decided_at: i64,
     /// Issuer, for queries.
     pub issuer: String,
     /// Claim type, for queries.
@@ -251,19 +255,6 @@ pub struct NewPlacement {
     pub required_manifests: Vec<Digest>,
 }
 
-/// An issuer admitted by an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IssuerRow {
-    /// The operator's name for it.
-    pub name: String,
-    /// Its identity.
-    pub issuer: String,
-    /// SPKI DER.
-    pub public_key: Vec<u8>,
-    /// The entry that admitted it.
-    pub entry: u64,
-}
-
 /// One batch for the ledger; all of it commits, or none.
 #[derive(Debug, Clone)]
 pub struct Append {
@@ -277,8 +268,6 @@ pub struct Append {
     pub entries: Vec<NewEntry>,
     /// Where they become visible.
     pub placements: Vec<NewPlacement>,
-    /// Issuers they admit.
-    pub issuers: Vec<IssuerRow>,
 }
 
 /// Answer to an append or a placement.
@@ -308,7 +297,11 @@ pub struct EntryRow {
     /// Inclusion path in that tree.
     pub path: Vec<u8>,
     /// Entry that admitted its issuer.
-    pub decided_by: u64,
+    pub issuer_entry: u64,
+    /// Entry that holds the registration policy it was decided by.
+    pub policy_entry: u64,
+    /// When it was decided, Unix seconds.
+    pub decided_at: i64,
 }
 
 /// Where an entry stands.

@@ -213,7 +213,6 @@ impl<'a> Run<'a> {
         }
         self.rows.head(&append.head, &append.batch);
         self.head = Some((append.head.size, append.head.root));
-        append.issuers.iter().for_each(|issuer| self.rows.issuer(issuer));
         append.placements.iter().for_each(|placement| self.place(placement));
         Outcome::Done
     }

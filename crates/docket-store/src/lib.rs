@@ -35,8 +35,8 @@ pub use blobs::{
 pub use catalog::ClaimFilter;
 pub use change::{
     Append, AppendOutcome, BatchRow, BlobBody, BlobRow, DeleteOutcome, EntryRow, FixedTags, HeadRow, HeldBlob,
-    IssuerRow, ManifestPut, ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow,
-    PutOutcome, ReferrerRow,
+    ManifestPut, ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow, PutOutcome,
+    ReferrerRow,
 };
 pub use claims::RemoveClaim;
 pub use collect::{KeptFile, LinkKey, Look, ReferenceKey};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::sqlite::SqliteConnection;
 
-use crate::change::{BatchRow, BlobBody, HeadRow, IssuerRow, NewBlob, NewEntry, NewManifest};
+use crate::change::{BatchRow, BlobBody, HeadRow, NewBlob, NewEntry, NewManifest};
 use crate::sql::{Insert, Value};
 
 /// Rows to write. Maps and sets where two changes of a group may speak of the same row: the later one wins.
@@ -22,7 +22,6 @@ pub(crate) struct Rows {
     batches: Vec<Vec<Value>>,
     entries: Vec<Vec<Value>>,
     placements: HashMap<(u64, i64), Vec<Value>>,
-    issuers: HashMap<String, Vec<Value>>,
 }
 
 impl Rows {
@@ -106,7 +105,9 @@ impl Rows {
             entry.leaf.to_vec().into(),
             tree_size.into(),
             entry.path.clone().into(),
-            entry.decided_by.into(),
+            entry.issuer_entry.into(),
+            entry.policy_entry.into(),
+            entry.decided_at.into(),
             issuer.into(),
             claim_type.into(),
             subject.into(),
@@ -116,18 +117,6 @@ impl Rows {
     pub(crate) fn placement(&mut self, index: u64, repo: i64, statement: i64, evidence: Option<i64>) {
         let row = vec![index.into(), repo.into(), statement.into(), evidence.into()];
         self.placements.insert((index, repo), row);
-    }
-
-    pub(crate) fn issuer(&mut self, issuer: &IssuerRow) {
-        self.issuers.insert(
-            issuer.name.clone(),
-            vec![
-                issuer.name.as_str().into(),
-                issuer.issuer.as_str().into(),
-                issuer.public_key.clone().into(),
-                issuer.entry.into(),
-            ],
-        );
     }
 
     /// Writes everything gathered, a table at a time.
@@ -152,7 +141,6 @@ impl Rows {
         TAG.run(connection, &tags).await?;
         ENTRY.run(connection, &self.entries).await?;
         PLACEMENT.run(connection, &self.placements.into_values().collect::<Vec<_>>()).await?;
-        ISSUER.run(connection, &self.issuers.into_values().collect::<Vec<_>>()).await?;
         BATCH.run(connection, &self.batches).await?;
         HEAD.run(connection, self.head.as_slice()).await
     }
@@ -206,16 +194,24 @@ static HEAD: Insert = Insert::new(
 static BATCH: Insert = Insert::new("batch", &["tree_size", "root", "logged_at", "protected", "signature"], "");
 static ENTRY: Insert = Insert::new(
     "entry",
-    &["idx", "entry_id", "bytes", "leaf", "tree_size", "path", "decided_by", "issuer_id", "type_id", "subject_id"],
+    &[
+        "idx",
+        "entry_id",
+        "bytes",
+        "leaf",
+        "tree_size",
+        "path",
+        "issuer_entry",
+        "policy_entry",
+        "decided_at",
+        "issuer_id",
+        "type_id",
+        "subject_id",
+    ],
     "",
 );
 static PLACEMENT: Insert = Insert::new(
     "placement",
     &["idx", "repo_id", "statement_id", "evidence_id"],
     "ON CONFLICT (idx, repo_id) DO UPDATE SET statement_id = excluded.statement_id, evidence_id = excluded.evidence_id",
-);
-static ISSUER: Insert = Insert::new(
-    "issuer",
-    &["name", "issuer", "public_key", "entry_idx"],
-    "ON CONFLICT (name) DO UPDATE SET issuer = excluded.issuer, public_key = excluded.public_key, entry_idx = excluded.entry_idx",
 );

@@ -84,7 +84,8 @@ CREATE TABLE batch (
 );
 
 -- The ledger. `bytes` are what the leaf hashes; `path` is the inclusion path in the tree of `tree_size`.
--- `decided_by` is the entry that admitted the issuer. The claim columns are the query index: same row, same commit.
+-- `issuer_entry` admitted the issuer, `policy_entry` holds the registration policy, and `decided_at` (Unix seconds) was now
+-- for it. The claim columns are the query index: same row, same commit.
 CREATE TABLE entry (
     idx {ID} PRIMARY KEY,
     entry_id {BYTES} NOT NULL UNIQUE,
@@ -92,7 +93,9 @@ CREATE TABLE entry (
     leaf {BYTES} NOT NULL,
     tree_size BIGINT NOT NULL,
     path {BYTES} NOT NULL,
-    decided_by BIGINT NOT NULL,
+    issuer_entry BIGINT NOT NULL,
+    policy_entry BIGINT NOT NULL,
+    decided_at BIGINT NOT NULL,
     issuer_id BIGINT NOT NULL,
     type_id BIGINT NOT NULL,
     subject_id BIGINT
@@ -115,11 +118,3 @@ CREATE TABLE placement (
     evidence_id BIGINT,
     PRIMARY KEY (idx, repo_id)
 ) {ROWLESS};
-
--- Whom the ledger admits: what its issuer entries add up to.
-CREATE TABLE issuer (
-    name {TEXTKEY} PRIMARY KEY,
-    issuer TEXT NOT NULL,
-    public_key {BYTES} NOT NULL,
-    entry_idx BIGINT NOT NULL
-);

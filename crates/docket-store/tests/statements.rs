@@ -4,8 +4,8 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName};
 use docket_store::keys::DataFolder;
 use docket_store::{
-    Append, AppendOutcome, BatchRow, BlobBody, ClaimFilter, DeleteOutcome, FixedTags, HeadRow, IssuerRow, NewBlob,
-    NewEntry, NewManifest, NewPlacement, NewReferrer, Store,
+    Append, AppendOutcome, BatchRow, BlobBody, ClaimFilter, DeleteOutcome, FixedTags, HeadRow, NewBlob, NewEntry,
+    NewManifest, NewPlacement, NewReferrer, Store,
 };
 
 /// One more than the largest statement, then one of each smaller size, then single rows.
@@ -49,7 +49,7 @@ async fn an_empty_store_answers_every_question_with_nothing() {
     assert!(store.entry_by_id(&[0; 32]).await.expect("answered").is_none());
     assert!(store.entries(0, 10).await.expect("answered").is_empty());
     assert!(store.leaves(0, 10).await.expect("answered").is_empty());
-    assert!(store.issuers().await.expect("answered").is_empty());
+    assert!(store.entries_of_type("text/plain", "https://a.example", 0, 10).await.expect("answered").is_empty());
     for keys in [0, 1, 2, 8, 9, 64, 65, 256, 257] {
         let numbers: Vec<u64> = (0..keys).collect();
         let ids: Vec<[u8; 32]> = numbers.iter().map(|n| [u8::try_from(n % 256).expect("small"); 32]).collect();
@@ -94,7 +94,11 @@ async fn one_batch_writes_rows_of_every_table_in_every_size() {
     assert_eq!(store.append(batch()).await.expect("answered"), AppendOutcome::Committed);
 
     assert_eq!(store.entries(0, ROWS).await.expect("read").len() as u64, ROWS);
-    assert_eq!(store.issuers().await.expect("read").len() as u64, ROWS);
+    let of_type = store.entries_of_type("text/plain", "https://i3.example", 0, 10).await.expect("read");
+    let kept: Vec<_> =
+        of_type.iter().map(|row| (row.index, row.issuer_entry, row.policy_entry, row.decided_at)).collect();
+    assert_eq!(kept, [(3, 3, 1, 7)]);
+    assert!(store.entries_of_type("text/plain", "https://i3.example", 4, 10).await.expect("read").is_empty());
     let indexes: Vec<u64> = (0..ROWS).collect();
     let placements = store.placements(&indexes).await.expect("read");
     assert_eq!(placements.iter().map(|placement| placement.index).collect::<Vec<_>>(), indexes);
@@ -141,21 +145,15 @@ fn batch() -> Append {
                 bytes: vec![1],
                 leaf: id(n),
                 path: Vec::new(),
-                decided_by: 0,
+                issuer_entry: n,
+                policy_entry: n / 2,
+                decided_at: 7,
                 issuer: format!("https://i{n}.example"),
                 claim_type: "text/plain".to_owned(),
                 subject: Some(digest("subject")),
             })
             .collect(),
         placements: (0..ROWS).map(placement).collect(),
-        issuers: (0..ROWS)
-            .map(|n| IssuerRow {
-                name: format!("i{n}"),
-                issuer: format!("https://i{n}.example"),
-                public_key: vec![1],
-                entry: n,
-            })
-            .collect(),
     }
 }
 

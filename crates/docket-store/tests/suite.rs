@@ -95,14 +95,15 @@ fn append(expected: Option<(u64, [u8; 32])>, size: u64, entries: &[u8]) -> Appen
                 bytes: vec![*seed],
                 leaf: [*seed; 32],
                 path: vec![*seed; 32],
-                decided_by: 0,
+                issuer_entry: 0,
+                policy_entry: 0,
+                decided_at: 7,
                 issuer: format!("https://issuer-{}.example", seed % 2),
                 claim_type: "text/plain".to_owned(),
                 subject: Some(Digest::sha256([seed % 3; 32])),
             })
             .collect(),
         placements: Vec::new(),
-        issuers: Vec::new(),
     }
 }
 

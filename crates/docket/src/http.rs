@@ -26,7 +26,7 @@ mod workers;
 
 pub(crate) use admin::{
     AdmitRequest, BACKUP_PATH, BackupRequest, DATA_HEADER, FSCK_CHECK_PATH, FSCK_PATH, GC_PATH, ISSUERS_PATH,
-    NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH,
+    NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH, Removed,
 };
 pub(crate) use api::ServiceView;
 pub(crate) use listener::{Listener, Stopping};

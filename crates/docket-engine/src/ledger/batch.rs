@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use docket_judge::policy::Basis;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, Manifest, artifact_manifest};
 use docket_oci::media;
 use docket_oci::name::RepositoryName;
-use docket_proof::key::{Issuer, PublicKey};
 use docket_proof::merkle::{Frontier, Hash, leaf_hash, root_from_path};
 use docket_proof::receipt::BatchSeal;
 use docket_proof::statement::{VerifiedStatement, transparent};
-use docket_store::{Append, BatchRow, BlobBody, HeadRow, IssuerRow, NewBlob, NewEntry, NewManifest, NewPlacement};
+use docket_store::{Append, BatchRow, BlobBody, HeadRow, NewBlob, NewEntry, NewManifest, NewPlacement};
 
+use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::ledger::{Head, Identity};
 use crate::manifest::new_manifest;
@@ -22,20 +23,12 @@ use crate::manifest::new_manifest;
 pub(crate) struct Candidate {
     /// What is logged.
     pub statement: VerifiedStatement,
-    /// The entry that admitted its issuer.
-    pub decided_by: u64,
+    /// What it was decided by.
+    pub basis: Basis,
     /// Where it becomes visible.
     pub place: Option<Place>,
-    /// Whom it admits; only the service's own statements do.
-    pub admits: Option<Admission>,
-}
-
-/// An issuer that an entry admits.
-#[derive(Debug, Clone)]
-pub(crate) struct Admission {
-    pub name: String,
-    pub issuer: Issuer,
-    pub key: PublicKey,
+    /// What it changes in force; only the service's own statements do.
+    pub effect: Effect,
 }
 
 /// Where a statement becomes visible: checked against the repository, checked again in the transaction.
@@ -86,15 +79,6 @@ impl Batch {
             let place = candidate.place.as_ref()?;
             Some(placement(place, entry(candidate), index, &seal.receipt(index, size, path), now))
         });
-        let issuers = (first..).zip(candidates).filter_map(|(index, candidate)| {
-            let admission = candidate.admits.as_ref()?;
-            Some(IssuerRow {
-                name: admission.name.clone(),
-                issuer: admission.issuer.to_string(),
-                public_key: admission.key.to_spki_der(),
-                entry: index,
-            })
-        });
         let append = Append {
             expected: old_root.map(|root| (first, root)),
             head: HeadRow { size, root: grown.root, frontier: grown.frontier.to_bytes() },
@@ -107,7 +91,6 @@ impl Batch {
             },
             entries,
             placements: placements.collect(),
-            issuers: issuers.collect(),
         };
         let head = Head { size, root: grown.root, seal, signed_at: now };
         Self { append, head, frontier: grown.frontier, first, paths: grown.paths }
@@ -144,7 +127,9 @@ fn new_entry(candidate: &Candidate, leaf: Hash, path: &[Hash]) -> NewEntry {
         bytes: statement.entry().to_vec(),
         leaf,
         path: path.concat(),
-        decided_by: candidate.decided_by,
+        issuer_entry: candidate.basis.issuer_entry,
+        policy_entry: candidate.basis.policy_entry,
+        decided_at: candidate.basis.decided_at,
         issuer: statement.issuer().to_string(),
         claim_type: statement.claim_type().to_owned(),
         subject: statement.subject().digest(),

@@ -1,17 +1,21 @@
 //! Opens the ledger: compares database, guard and signature, and settles what a crash left.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use docket_judge::policy::{AdmittedIssuer, Policy};
-use docket_proof::key::PublicKey;
+use docket_judge::policy::Policy;
+use docket_proof::key::Issuer;
 use docket_proof::merkle::Frontier;
 use docket_proof::receipt::BatchSeal;
+use docket_proof::statement::SignedStatement;
 use docket_store::{GuardPoint, Store};
 use tokio::sync::watch;
 
+use crate::effect::{EFFECT_TYPES, Effect};
 use crate::error::EngineError;
 use crate::health::BatchClock;
 use crate::instance::Options;
+use crate::issuers::GENESIS_INDEX;
 use crate::ledger::{Head, Identity, PolicyInForce, Shared, State, tiles};
 
 /// Opens the ledger. What is wrong with stored proofs is an error; a database older than the guard opens read-only.
@@ -42,7 +46,7 @@ pub(super) async fn open(
         None => guard.advance(GuardPoint { size: row.size, root: row.root })?,
     }
     let head = Head { size: row.size, root: row.root, seal, signed_at: batch.logged_at };
-    let policy = policy(&store).await?;
+    let policy = policy_at(&store, &identity.service, row.size).await?;
     let shared = Shared {
         tiles: tiles::Tiles::new(Arc::clone(&store)),
         store,
@@ -89,15 +93,31 @@ async fn rolled_back(store: &Store, guard: GuardPoint, head: &GuardPoint) -> Res
     Ok(None)
 }
 
-async fn policy(store: &Store) -> Result<PolicyInForce, EngineError> {
-    let mut policy = Policy::new();
-    let mut newest = 0;
-    for row in store.issuers().await? {
-        let unusable = |why: String| EngineError::Settings { what: "an issuer row", why };
-        let key = PublicKey::from_spki_der(&row.public_key).map_err(|failure| unusable(failure.to_string()))?;
-        let issuer = row.issuer.parse().map_err(|_| unusable(format!("{:?} is no URI", row.issuer)))?;
-        newest = newest.max(row.entry);
-        policy.admit(AdmittedIssuer { name: row.name, issuer, key, entry: row.entry });
+/// What is in force at the end of the first `size` entries: the sum of the service's own entries that change it.
+///
+/// Only the service writes entries with its own `iss`, so the signatures, which `fsck` checks, are not checked here again.
+async fn policy_at(store: &Store, service: &Issuer, size: u64) -> Result<PolicyInForce, EngineError> {
+    let mut effects = BTreeMap::new();
+    for claim_type in EFFECT_TYPES {
+        let mut from = 0;
+        loop {
+            let rows = store.entries_of_type(claim_type, service.as_str(), from, EFFECTS_PAGE).await?;
+            for row in rows.iter().filter(|row| row.index < size) {
+                let unusable = |why: String| EngineError::Unproven(format!("entry {}: {why}", row.index));
+                let statement = SignedStatement::decode(&row.bytes).map_err(|failure| unusable(failure.to_string()))?;
+                effects.insert(row.index, Effect::of(&statement).map_err(unusable)?);
+            }
+            match rows.last() {
+                Some(last) if rows.len() == EFFECTS_PAGE => from = last.index + 1,
+                _ => break,
+            }
+        }
     }
-    Ok(PolicyInForce { policy: Arc::new(policy), entry: newest })
+    let mut policy = Policy::new();
+    effects.iter().for_each(|(index, effect)| effect.apply(&mut policy, *index));
+    let entry = effects.last_key_value().map_or(GENESIS_INDEX, |(index, _)| *index);
+    Ok(PolicyInForce { policy: Arc::new(policy), entry })
 }
+
+/// Entries read at once.
+const EFFECTS_PAGE: usize = 500;

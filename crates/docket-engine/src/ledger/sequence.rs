@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use docket_judge::policy::AdmittedIssuer;
 use docket_oci::name::Reference;
-use docket_proof::key::Thumbprint;
 use docket_proof::merkle::Frontier;
 use docket_store::{AppendOutcome, EntryRow, GuardPoint};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::crash::CrashPoint;
+use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::ledger::batch::{Batch, Candidate, placement};
 use crate::ledger::pool::{Job, Logged};
@@ -44,12 +43,10 @@ impl Sequencer {
             return jobs.into_iter().for_each(|job| send(job.reply, Err(EngineError::ReadOnly(reason.clone()))));
         }
 
-        // 1. Send back what was decided under another policy or contradicts an admission before it in this batch, set
-        //    aside what is in the ledger already or twice in this batch. A crash leaves nothing: nobody was answered.
-        let policy_entry = self.shared.read(|state| state.policy.entry);
-        let mut admissions = Admissions::default();
-        let in_force = |job: &Job| job.policy_entry == policy_entry && admissions.take(&job.candidate);
-        let (current, stale): (Vec<_>, Vec<_>) = jobs.into_iter().partition(in_force);
+        // 1. Send back what was decided under another policy or stands behind a change of it in this batch, set aside
+        //    what is in the ledger already or twice in this batch. A crash leaves nothing: nobody was answered.
+        let (policy_entry, now) = (self.shared.read(|state| state.policy.entry), self.shared.clock.now());
+        let (current, stale): (Vec<_>, Vec<_>) = jobs.into_iter().partition(in_force(policy_entry, now));
         stale.into_iter().for_each(|job| send(job.reply, Ok(Logged::DecideAgain)));
         let (mut fresh, mut known) = (Vec::new(), Vec::new());
         match self.known(&current).await {
@@ -67,7 +64,7 @@ impl Sequencer {
 
         // 2. to 6. for the new ones.
         if !fresh.is_empty() {
-            self.append(fresh).await;
+            self.append(fresh, now).await;
         }
 
         // 7. Answer the others with the receipt they have had since they were first logged.
@@ -81,17 +78,16 @@ impl Sequencer {
         }
     }
 
-    async fn append(&mut self, jobs: Vec<Job>) {
+    async fn append(&mut self, jobs: Vec<Job>, now: i64) {
         let (mut candidates, mut replies): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.candidate, job.reply)).unzip();
-        let now = self.shared.clock.now();
         let batch = loop {
             // 2. Assign indexes, extend the frontier, sign once. A crash leaves nothing; the signature is unpublished.
             let old_root = Some(self.frontier.root());
             let batch = Batch::seal(&self.shared.identity, &self.frontier, old_root, &candidates, now);
             CrashPoint::BeforeCommit.reached(self.shared.crash_at);
 
-            // 3. Commit entries, index, placements, issuers and head in one transaction, synced. This is the commit
+            // 3. Commit entries, index, placements and head in one transaction, synced. This is the commit
             //    point: a crash before it leaves nothing, after it everything, and clients that were not answered
             //    ask again and get the same receipt.
             match self.shared.store.append(batch.append.clone()).await {
@@ -198,15 +194,10 @@ impl Sequencer {
     fn publish(&self, batch: &Batch, candidates: &[Candidate]) {
         self.shared.write(|state| {
             state.head = batch.head.clone();
-            for (index, admission) in (batch.first..).zip(candidates.iter().map(|candidate| &candidate.admits)) {
-                let Some(admission) = admission else { continue };
+            let changes = (batch.first..).zip(candidates).filter(|(_, candidate)| candidate.effect != Effect::None);
+            for (index, candidate) in changes {
                 let mut policy = (*state.policy.policy).clone();
-                policy.admit(AdmittedIssuer {
-                    name: admission.name.clone(),
-                    issuer: admission.issuer.clone(),
-                    key: admission.key.clone(),
-                    entry: index,
-                });
+                candidate.effect.apply(&mut policy, index);
                 state.policy = PolicyInForce { policy: Arc::new(policy), entry: index };
             }
         });
@@ -220,22 +211,15 @@ impl Sequencer {
     }
 }
 
-/// The admissions of one batch: each was checked against the policy before it, not against the others.
-#[derive(Debug, Default)]
-struct Admissions {
-    names: HashSet<String>,
-    keys: HashSet<Thumbprint>,
-}
-
-impl Admissions {
-    /// Whether the candidate goes with those before it: no second admission of a name or of a key.
-    fn take(&mut self, candidate: &Candidate) -> bool {
-        let Some(admission) = &candidate.admits else { return true };
-        let key = admission.key.thumbprint();
-        if self.names.contains(&admission.name) || self.keys.contains(&key) {
-            return false;
-        }
-        self.names.insert(admission.name.clone()) && self.keys.insert(key)
+/// Whether a job goes with those before it in its batch: decided just now under what is in force, and behind no change of
+/// it.
+fn in_force(policy_entry: u64, now: i64) -> impl FnMut(&Job) -> bool {
+    let mut changed = false;
+    move |job| {
+        let age = now.saturating_sub(job.candidate.basis.decided_at);
+        let current = job.policy_entry == policy_entry && !changed && (0..=DECISION_AGE_MAX).contains(&age);
+        changed |= current && job.candidate.effect != Effect::None;
+        current
     }
 }
 
@@ -263,6 +247,9 @@ fn point_of(batch: &Batch) -> GuardPoint {
 fn entry_id(candidate: &Candidate) -> [u8; 32] {
     *candidate.statement.statement().entry_id().as_bytes()
 }
+
+/// Seconds after which a decision is made again: policy may look at the time. Nor may it be later than its batch.
+const DECISION_AGE_MAX: i64 = 10;
 
 /// A caller that went away does not mind.
 fn send(reply: Reply, answer: Result<Logged, EngineError>) {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use docket_engine::{ClaimQuery, EngineError, IssuerView, Registered};
+use docket_engine::{ClaimQuery, DecidedBy, EngineError, IssuerView, Registered, Right};
+use docket_judge::policy::Refusal;
 use futures_util::future::join_all;
 
 use crate::signer::Signer;
-use crate::site::Site;
+use crate::site::{START, Site};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_entry_names_the_admission_that_decided_it() {
@@ -24,8 +25,9 @@ async fn every_entry_names_the_admission_that_decided_it() {
     let admitted: HashMap<_, _> = site.issuers().into_iter().map(|issuer| (issuer.issuer, issuer.entry)).collect();
     for claim in site.ask(ClaimQuery::default()).await.claims {
         let expected = admitted.get(&claim.issuer).copied().unwrap_or(0);
-        assert_eq!(claim.decided_by, expected, "entry {}", claim.index);
-        assert!(claim.decided_by < claim.index || claim.index == 0);
+        let decided_by = DecidedBy { issuer_entry: expected, policy_entry: 0, at: START };
+        assert_eq!(claim.decided_by, decided_by, "entry {}", claim.index);
+        assert!(expected < claim.index || claim.index == 0);
     }
     site.end().await;
 }
@@ -60,6 +62,64 @@ async fn one_admission_asked_for_many_times_at_once_is_one_entry() {
     let answers = join_all((0..20).map(|_| site.admit(&wabbit))).await;
     assert!(answers.into_iter().all(|answer| answer.expect("admitted").entry == 1));
     assert_eq!(site.tree_size(), 2);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_was_removed_registers_no_more_until_it_is_admitted_again() {
+    let (site, wabbit) = Site::with_issuer().await;
+    let admin = site.permit_everywhere(Right::Admin);
+    let before = wabbit.remark("before");
+    site.log_only(&before).await.expect("registered");
+    assert_eq!(site.remove_issuer(&admin, "wabbit").await.expect("removed"), 3);
+    assert!(site.issuers().is_empty());
+    let refused = site.log_only(&wabbit.remark("meanwhile")).await;
+    assert!(matches!(refused, Err(EngineError::Refused(Refusal::UnknownIssuer { .. }))), "{refused:?}");
+
+    // What is in force is read from the entries, also by the next process.
+    let site = site.close().await.open().await;
+    assert!(site.issuers().is_empty());
+    assert!(site.log_only(&wabbit.remark("meanwhile")).await.is_err());
+    assert_eq!(site.admit(&wabbit).await.expect("admitted again").entry, 4);
+    let after = site.log_only(&wabbit.remark("after")).await.expect("registered");
+    let claims = site.ask(ClaimQuery { from: after.index, ..ClaimQuery::default() }).await.claims;
+    assert_eq!((claims[0].index, claims[0].decided_by.issuer_entry), (5, 4));
+    site.end().await;
+}
+
+#[tokio::test]
+async fn who_is_not_admitted_cannot_be_removed() {
+    let (site, _) = Site::with_issuer().await;
+    let state = site.state().await;
+    let admin = site.permit_everywhere(Right::Admin);
+    for name in ["acme", "", "wabbit "] {
+        let refused = site.remove_issuer(&admin, name).await;
+        assert!(matches!(refused, Err(EngineError::IssuerUnknown(_))), "{refused:?}");
+    }
+    let (first, second) = tokio::join!(site.remove_issuer(&admin, "wabbit"), site.remove_issuer(&admin, "wabbit"));
+    assert_eq!(first.expect("the first comer"), 2);
+    assert!(matches!(second, Err(EngineError::IssuerUnknown(_))), "{second:?}");
+    assert_ne!(site.state().await, state);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn nobody_is_admitted_who_could_be_taken_for_the_service() {
+    let site = Site::new().await;
+    let state = site.state().await;
+    let key = |name: &str| {
+        let text = std::fs::read_to_string(site.path().join("keys").join(name)).expect("a key file");
+        docket_proof::key::KeyFile::parse(&text).expect("a key file").key
+    };
+    let wabbit = Signer::new("wabbit");
+    let called_so = Signer { issuer: site.service().clone(), ..wabbit.clone() };
+    let by_statement_key = Signer { key: key("statement.key"), ..wabbit.clone() };
+    let by_receipt_key = Signer { key: key("receipt.key"), ..wabbit };
+    for impostor in [called_so, by_statement_key, by_receipt_key] {
+        let refused = site.admit(&impostor).await;
+        assert!(matches!(refused, Err(EngineError::IssuerIsService(_))), "{refused:?}");
+    }
+    assert_eq!(site.state().await, state);
     site.end().await;
 }
 

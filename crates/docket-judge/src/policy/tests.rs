@@ -1,5 +1,9 @@
+use docket_proof::statement::{Content, Draft};
+
 use super::*;
 use crate::testchain::{envelope, service, wabbit, wabbit_name};
+
+const NOW: i64 = 1_700_000_000;
 
 fn admitted() -> AdmittedIssuer {
     AdmittedIssuer { name: "wabbit".to_owned(), issuer: wabbit_name(), key: wabbit().public().clone(), entry: 3 }
@@ -19,8 +23,9 @@ fn statement() -> SignedStatement {
 #[test]
 fn an_admitted_issuer_may_register_and_the_decision_says_why() {
     let statement = statement();
-    let decision = policy().decide(statement.clone()).expect("admitted");
-    assert_eq!((decision.statement.statement(), decision.decided_by), (&statement, 3));
+    let basis = Basis { issuer_entry: 3, policy_entry: 0, decided_at: NOW };
+    let decision = policy().decide(statement.clone(), NOW).expect("admitted");
+    assert_eq!((decision.statement.statement(), decision.basis), (&statement, basis));
 }
 
 #[test]
@@ -28,7 +33,7 @@ fn nobody_is_admitted_by_default() {
     let kid = wabbit().public().thumbprint();
     let refused = Refusal::UnknownIssuer { issuer: wabbit_name(), kid };
     assert_eq!(refused.to_string().lines().count(), 1);
-    assert_eq!(Policy::new().decide(statement()), Err(refused));
+    assert_eq!(Policy::new().decide(statement(), NOW), Err(refused));
 }
 
 #[test]
@@ -38,14 +43,14 @@ fn a_key_speaks_for_the_issuer_it_is_kept_with_and_no_other() {
     policy.admit(AdmittedIssuer { issuer: issuer.clone(), ..admitted() });
     let kid = wabbit().public().thumbprint();
     let refused = Refusal::IssuerMismatch { kid, claimed: wabbit_name(), admitted: issuer };
-    assert_eq!(policy.decide(statement()), Err(refused));
+    assert_eq!(policy.decide(statement(), NOW), Err(refused));
 }
 
 #[test]
 fn a_name_admitted_with_another_key_does_not_admit_this_one() {
     let mut policy = Policy::new();
     policy.admit(AdmittedIssuer { key: service().public().clone(), ..admitted() });
-    assert!(matches!(policy.decide(statement()), Err(Refusal::UnknownIssuer { .. })));
+    assert!(matches!(policy.decide(statement(), NOW), Err(Refusal::UnknownIssuer { .. })));
 }
 
 #[test]
@@ -55,20 +60,20 @@ fn a_broken_signature_is_refused() {
     bytes[last] ^= 1;
     let statement = SignedStatement::decode(&bytes).expect("still well formed");
     let refused = Refusal::BadSignature { issuer: wabbit_name(), kid: wabbit().public().thumbprint() };
-    assert_eq!(policy().decide(statement), Err(refused));
+    assert_eq!(policy().decide(statement, NOW), Err(refused));
 }
 
 #[test]
 fn the_newest_admission_counts_and_removal_ends_it() {
     let mut policy = policy();
     policy.admit(AdmittedIssuer { entry: 8, ..admitted() });
-    assert_eq!(policy.decide(statement()).map(|decision| decision.decided_by), Ok(8));
+    assert_eq!(policy.decide(statement(), NOW).map(|decision| decision.basis.issuer_entry), Ok(8));
     policy.admit(AdmittedIssuer { name: "renamed".to_owned(), entry: 9, ..admitted() });
     assert_eq!(policy.issuers().iter().map(|issuer| issuer.name.as_str()).collect::<Vec<_>>(), ["renamed"]);
     assert_eq!(policy.remove("wabbit"), None);
     assert_eq!(policy.remove("renamed").map(|issuer| issuer.entry), Some(9));
     assert!(policy.issuers().is_empty());
-    assert!(policy.decide(statement()).is_err());
+    assert!(policy.decide(statement(), NOW).is_err());
 }
 
 #[test]
@@ -76,5 +81,14 @@ fn a_name_whose_key_changed_loses_the_old_key() {
     let mut policy = policy();
     policy.admit(AdmittedIssuer { key: service().public().clone(), entry: 5, ..admitted() });
     assert_eq!(policy.issuers().len(), 1);
-    assert!(matches!(policy.decide(statement()), Err(Refusal::UnknownIssuer { .. })));
+    assert!(matches!(policy.decide(statement(), NOW), Err(Refusal::UnknownIssuer { .. })));
+}
+
+#[test]
+fn what_the_service_says_of_its_ledger_nobody_else_says() {
+    let own = format!("{OWN_TYPES}issuer.v1+json");
+    let content = Content::Payload { media_type: own.clone(), bytes: b"{}".to_vec() };
+    let bytes = Draft { content, ..envelope(b"document") }.sign(&wabbit()).expect("a good draft");
+    let statement = SignedStatement::decode(&bytes).expect("our own statement");
+    assert_eq!(policy().decide(statement, NOW), Err(Refusal::OwnType(own)));
 }

@@ -1,19 +1,22 @@
-//! `docket issuer`: whom the ledger admits. Each admission is an entry on the ledger.
+//! `docket issuer`: whom the ledger admits. Each admission is an entry on the ledger, and so is its end.
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use docket_engine::IssuerView;
+use docket_oci::query::escape;
 use docket_proof::key::{Issuer, PublicKeyFile};
 
 use crate::cli::operator::{Operator, call, permit};
 use crate::cli::output::{Exit, Format, UsageError, data, json};
-use crate::http::{AdmitRequest, ISSUERS_PATH};
+use crate::http::{AdmitRequest, ISSUERS_PATH, Removed};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Admit an issuer
     Add(AddArgs),
+    /// Admit an issuer no more; what it registered stays
+    Remove(RemoveArgs),
     /// List the issuers that are admitted
     #[command(visible_alias = "ls")]
     List(ListArgs),
@@ -37,6 +40,18 @@ pub(crate) struct AddArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct RemoveArgs {
+    /// Your name for it, as `docket issuer list` shows it
+    name: String,
+    /// Data folder of the registry
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// For people or for programs; the facts are the same
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
     /// Data folder of the registry
     #[arg(long, value_name = "DIR")]
@@ -49,6 +64,7 @@ pub(crate) struct ListArgs {
 pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Add(args) => add(args).await,
+        Command::Remove(args) => remove(args).await,
         Command::List(args) => list(args).await,
     }
 }
@@ -82,6 +98,25 @@ async fn add(args: AddArgs) -> anyhow::Result<Exit> {
     match args.output {
         Format::Json => json(&added)?,
         Format::Text => data(&format!("admitted  {}  {}  entry #{}", added.name, added.issuer, added.entry)),
+    }
+    Ok(Exit::Allowed)
+}
+
+async fn remove(args: RemoveArgs) -> anyhow::Result<Exit> {
+    let removed: Removed = match Operator::of(&args.data).await? {
+        Operator::Server { stream, data } => {
+            let path = format!("{ISSUERS_PATH}?name={}", escape(&args.name));
+            call((stream, data), "DELETE", &path, Vec::new()).await?
+        }
+        Operator::Here(instance) => {
+            let removed = instance.remove_issuer(&permit(&instance)?, &args.name).await;
+            instance.close().await;
+            Removed { entry: removed? }
+        }
+    };
+    match args.output {
+        Format::Json => json(&removed)?,
+        Format::Text => data(&format!("removed  {}  entry #{}", args.name, removed.entry)),
     }
     Ok(Exit::Allowed)
 }

@@ -37,6 +37,13 @@ pub(crate) struct AdmitRequest {
     pub public_key: String,
 }
 
+/// Answer to `DELETE /admin/v1/issuers`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Removed {
+    /// Index of the entry that says so.
+    pub entry: u64,
+}
+
 /// Body of `POST /admin/v1/backup`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,7 +65,7 @@ pub(crate) struct NamesPage {
 pub(super) fn routes() -> Router {
     Router::new()
         .route(NAMES_PATH, get(names))
-        .route(ISSUERS_PATH, get(issuers).post(admit))
+        .route(ISSUERS_PATH, get(issuers).post(admit).delete(remove_issuer))
         .route(FSCK_PATH, post(fsck))
         .route(FSCK_CHECK_PATH, post(fsck_check_only))
         .route(RELOAD_PATH, post(reload))
@@ -95,6 +102,14 @@ async fn admit(Extension(context): Extension<Context>, request: Request) -> Answ
     let issuer = asked.issuer.parse().map_err(bad)?;
     let admitted = context.instance.admit_issuer(&operator(&context)?, &asked.name, issuer, key).await;
     answer(&context, admitted)
+}
+
+/// `DELETE /admin/v1/issuers?name=`.
+async fn remove_issuer(Extension(context): Extension<Context>, request: Request) -> Answer {
+    let query = Query::parse(request.uri().query().unwrap_or_default()).map_err(bad)?;
+    let name = query.one("name").map_err(bad)?.ok_or_else(|| bad("say which issuer: ?name="))?;
+    let removed = context.instance.remove_issuer(&operator(&context)?, name).await;
+    answer(&context, removed.map(|entry| Removed { entry }))
 }
 
 /// `GET /admin/v1/names?repository=&last=`: one page of names.

@@ -130,7 +130,11 @@ impl Failure {
             EngineError::Refused(Refusal::BadSignature { .. }) => bad(Code::Denied).titled("Bad Signature"),
             EngineError::Refused(_) => bad(Code::Denied).titled("Rejected"),
             EngineError::Place(_) => bad(Code::ManifestInvalid).titled("Wrong Place"),
-            EngineError::IssuerExists(_) | EngineError::IssuerName(_) => bad(Code::Unsupported).titled("Rejected"),
+            EngineError::IssuerExists(_)
+            | EngineError::IssuerName(_)
+            | EngineError::IssuerIsService(_)
+            | EngineError::IssuerUnknown(_)
+            | EngineError::TooManyIssuers => bad(Code::Unsupported).titled("Rejected"),
             EngineError::TooManyUploads
             | EngineError::TooManyUploadsOfAccount
             | EngineError::PoolFull

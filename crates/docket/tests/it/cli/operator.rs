@@ -95,6 +95,26 @@ async fn issuers_are_admitted_the_same_on_the_folder_and_through_the_socket() {
     assert_eq!(site.fsck_clean().entries, 3);
 }
 
+#[tokio::test]
+async fn issuers_are_removed_the_same_on_the_folder_and_through_the_socket() {
+    let site = Site::new();
+    let shell = Shell::new(site.folder());
+    shell.keys("wabbit");
+    shell.docket("issuer add wabbit wabbit.pub --data data").expect(0);
+    let folder = shell.docket("issuer remove wabbit --data data").expect(0);
+    assert_eq!(folder.out, "removed  wabbit  entry #2\n");
+    let unknown = ["no issuer \"wabbit\" is admitted here", "docket issuer list"];
+    shell.docket("issuer remove wabbit --data data").fails(1, &unknown);
+    let server = Server::start(&site);
+    shell.docket("issuer remove wabbit --data data").fails(1, &unknown);
+    shell.docket("issuer add wabbit wabbit.pub --data data").expect(0);
+    let socket = shell.docket("issuer remove wabbit --data data --output json").expect(0);
+    assert_eq!(socket.json(), serde_json::json!({ "entry": 4 }));
+    assert_eq!(shell.docket("issuer list --data data").expect(0).out, "");
+    server.stop().await;
+    assert_eq!(site.fsck_clean().entries, 5);
+}
+
 #[test]
 fn an_issuer_is_admitted_once_under_one_name() {
     let site = Site::new();

@@ -75,7 +75,8 @@ async fn a_claim_tells_who_what_when_and_where() {
     assert_eq!(claim["type"], TYPES[0]);
     assert_eq!(text(&claim["evidence"]), sha256(b"an sbom").to_string());
     assert_eq!(claim["issued_at"], 1_700_000_000);
-    assert_eq!(claim["decided_by"], 1, "the entry that admitted the issuer");
+    let decided = &claim["decided_by"];
+    assert_eq!((&decided["issuer_entry"], &decided["policy_entry"]), (&1.into(), &0.into()));
     assert!(claim["logged_at"].as_i64().is_some_and(|seconds| seconds > 1_700_000_000));
     let place = &claim["placements"][0];
     assert_eq!(place["repository"], "wabbit/net-monitor");
