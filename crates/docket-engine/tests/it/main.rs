@@ -12,6 +12,7 @@ mod naive;
 mod placement;
 mod policy;
 mod quarantine;
+mod referrers;
 mod refusal;
 mod repetition;
 mod rollback;
