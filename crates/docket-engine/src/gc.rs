@@ -262,10 +262,10 @@ impl Run<'_> {
         }
     }
 
-    /// Leaves the machine to others for as long as the last page took.
+    /// Leaves the machine to others for [`REST`] times as long as the last page took.
     async fn rest(&self, seen: u64, started: Instant) -> Instant {
         self.instance.collector.lock().seen += seen;
-        tokio::time::sleep(started.elapsed()).await;
+        tokio::time::sleep(started.elapsed() * REST).await;
         Instant::now()
     }
 }
@@ -294,6 +294,8 @@ impl Drop for AtWork<'_> {
     }
 }
 
+/// How much longer a collection rests than it works: its share of the machine, and so what it costs pulls.
+const REST: u32 = 4;
 /// Files removed at once, so that they share the sync of their rows.
 const FILES_AT_ONCE: usize = 16;
 /// Files listed at once.

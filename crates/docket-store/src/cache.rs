@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use docket_oci::digest::Digest;
 use moka::sync::Cache;
 
-use crate::change::{Change, HeldBlob, ManifestRow};
+use crate::change::{Change, HeldBlob, ManifestRow, Outcome};
 use crate::collect::Removal;
 use crate::keys::INLINE_BYTES_MAX;
 
@@ -80,8 +80,8 @@ impl RowCache {
         }
     }
 
-    /// Forgets what these committed changes touched.
-    pub(crate) fn forget(&self, changes: &[Change]) {
+    /// Forgets what these committed changes, with these outcomes, touched.
+    pub(crate) fn forget(&self, changes: &[Change], outcomes: &[Outcome]) {
         let mut commits = self.lock();
         *commits += 1;
         let forget_manifest =
@@ -115,19 +115,29 @@ impl RowCache {
                 Change::MountBlob { to: repository, digest, .. } | Change::DeleteBlob { repository, digest } => {
                     self.blobs.invalidate(&key(repository.as_str(), &digest.to_string()));
                 }
-                // What a collection removes is named by ranges.
-                Change::Remove(Removal::Links { .. } | Removal::Rows { .. } | Removal::FileRow(_)) => {
-                    self.blobs.invalidate_all();
-                }
                 // Whose manifest it may have been is not known here, and damage is rare.
                 Change::Remove(Removal::Damaged(_)) => {
                     self.manifests.invalidate_all();
                     self.blobs.invalidate_all();
                 }
-                // These only add what was not there to be kept.
+                // The first two only add what was not there to be kept. A collection says in its outcome which links it
+                // removed; content goes only once no link shows it, and without a link nothing is kept.
                 Change::Append(_)
                 | Change::Place(_)
-                | Change::Remove(Removal::References { .. } | Removal::FreePages) => {}
+                | Change::Remove(
+                    Removal::References { .. }
+                    | Removal::Links { .. }
+                    | Removal::Rows { .. }
+                    | Removal::FileRow(_)
+                    | Removal::FreePages,
+                ) => {}
+            }
+        }
+        for outcome in outcomes {
+            if let Outcome::Removed { unlinked, .. } = outcome {
+                for (repository, digest) in unlinked {
+                    self.blobs.invalidate(&key(repository, &digest.to_string()));
+                }
             }
         }
     }

@@ -353,11 +353,18 @@ impl Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
-    Stored { absent: usize },
+    Stored {
+        absent: usize,
+    },
     NotFound,
     Missing(Vec<Digest>),
     HeadMoved,
     PlacementsRefused(Vec<usize>),
-    Removed { rows: u64, bytes: u64 },
+    /// `unlinked` are the blobs that repositories no longer show.
+    Removed {
+        rows: u64,
+        bytes: u64,
+        unlinked: Vec<(String, Digest)>,
+    },
     TagFixed(Tag),
 }

@@ -5,7 +5,8 @@
 
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::media::OCI_EMPTY_BYTES;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::blobs::KeptBlob;
 use crate::catalog::{digest, number};
@@ -212,7 +213,7 @@ impl Store {
 
     pub(crate) async fn remove(&self, removal: Removal) -> Result<(u64, u64), StoreError> {
         match self.writer.write(Change::Remove(removal)).await? {
-            Outcome::Removed { rows, bytes } => Ok((rows, bytes)),
+            Outcome::Removed { rows, bytes, .. } => Ok((rows, bytes)),
             outcome => unreachable!("a removal is answered with what was removed, not with {outcome:?}"),
         }
     }
@@ -239,7 +240,8 @@ pub(crate) async fn remove(connection: &mut SqliteConnection, removal: &Removal)
     const LINKS: &str = concat!(
         "DELETE FROM blob_link AS l WHERE (l.digest_id, l.repo_id) > ($3, $4) \
          AND (l.digest_id, l.repo_id) <= ($5, $6) AND ",
-        unneeded!()
+        unneeded!(),
+        " RETURNING (SELECT name FROM repo WHERE id = repo_id), (SELECT value FROM digest WHERE id = digest_id)"
     );
     const ROWS: &str = concat!(
         "DELETE FROM blob AS b WHERE b.digest_id > $1 AND b.digest_id <= $3 AND b.kind <> 1 AND ",
@@ -253,6 +255,7 @@ pub(crate) async fn remove(connection: &mut SqliteConnection, removal: &Removal)
     );
     const DAMAGED: &str = "UPDATE blob SET kind = 4, body = NULL \
         WHERE digest_id = (SELECT id FROM digest WHERE value = $1) AND kind IN (0, 1)";
+    let mut unlinked = Vec::new();
     let (rows, bytes) = match removal {
         Removal::References { after, until } => {
             let values = [after.0, after.1, after.2, until.0, until.1, until.2].map(Value::from);
@@ -261,12 +264,14 @@ pub(crate) async fn remove(connection: &mut SqliteConnection, removal: &Removal)
         Removal::Links { after, until, linked_until } => {
             let keys = [after.0, after.1, until.0, until.1].map(Value::from);
             let values: Vec<_> = [(*linked_until).into(), empty_config()].into_iter().chain(keys).collect();
-            (execute(connection, LINKS, &values).await?, 0)
+            let rows = fetch_rows(connection, LINKS, &values).await?;
+            unlinked = rows.iter().map(unlinked_blob).collect::<Result<_, _>>()?;
+            (rows.len() as u64, 0)
         }
         Removal::Rows { after, until } => {
             let values = [(*after).into(), empty_config(), (*until).into()];
             let rows = fetch_rows(connection, ROWS, &values).await?;
-            let bytes = rows.iter().map(|row| sqlx::Row::try_get::<i64, _>(row, 0)).sum::<Result<i64, _>>()?;
+            let bytes = rows.iter().map(|row| row.try_get::<i64, _>(0)).sum::<Result<i64, _>>()?;
             (rows.len() as u64, bytes as u64)
         }
         Removal::FileRow(digest) => {
@@ -275,7 +280,12 @@ pub(crate) async fn remove(connection: &mut SqliteConnection, removal: &Removal)
         Removal::Damaged(digest) => (execute(connection, DAMAGED, &[digest.to_key().into()]).await?, 0),
         Removal::FreePages => (execute(connection, "PRAGMA incremental_vacuum(256)", &[]).await?, 0),
     };
-    Ok(Outcome::Removed { rows, bytes })
+    Ok(Outcome::Removed { rows, bytes, unlinked })
+}
+
+fn unlinked_blob(row: &SqliteRow) -> Result<(String, Digest), sqlx::Error> {
+    let digest = Digest::from_key(row.try_get(1)?).ok_or(sqlx::Error::RowNotFound)?;
+    Ok((row.try_get(0)?, digest))
 }
 
 fn empty_config() -> Value {

@@ -150,7 +150,7 @@ impl WriterTask {
         match result {
             Ok(outcomes) => {
                 count_group(changes.len());
-                self.cache.forget(changes);
+                self.cache.forget(changes, &outcomes);
                 let _ = self.committed.try_send(());
                 Ok(outcomes)
             }
