@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use docket_proof::crypto::SignatureAlgorithm;
 use docket_proof::key::{Issuer, KeyFile, PublicKey, SigningKey};
 use docket_store::keys::DataFolder;
 use docket_store::{BlobStorage, HeadGuard, Store, StoreError};
@@ -199,6 +200,10 @@ fn read_key(path: &Path, what: &'static str) -> Result<SigningKey, EngineError> 
     let unusable = |why: String| EngineError::Settings { what, why };
     let text = fs::read_to_string(path).map_err(|source| unusable(format!("{}: {source}", path.display())))?;
     let file = KeyFile::parse(&text).map_err(|source| unusable(format!("{}: {source}", path.display())))?;
+    // Whoever verifies our receipts may know no other algorithm.
+    if file.key.algorithm() != SignatureAlgorithm::Es256 {
+        return Err(unusable(format!("{}: it signs with {}, not ES256", path.display(), file.key.algorithm())));
+    }
     Ok(file.key)
 }
 

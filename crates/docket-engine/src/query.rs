@@ -171,7 +171,7 @@ fn claim(row: &EntryRow, logged_at: i64, placements: &[PlacementRow]) -> Result<
         claim_type: statement.claim_type().to_owned(),
         evidence: match statement.content() {
             Content::HashEnvelope { digest, .. } => Some(*digest),
-            Content::Payload { .. } => None,
+            Content::Sha384Envelope { .. } | Content::Payload { .. } => None,
         },
         issued_at: statement.issued_at(),
         logged_at,

@@ -109,15 +109,20 @@ impl Instance {
         let row = self.store.manifest(repository, &Reference::Digest(artifact)).await?;
         let row = row.ok_or(PlaceError::ArtifactElsewhere(artifact))?;
         let described = Descriptor::new(row.media_type, row.digest, row.bytes.len() as u64);
-        let Content::HashEnvelope { digest: document, media_type } = statement.content() else {
-            return Ok(Place {
-                repository: repository.clone(),
-                subject: described,
-                evidence: None,
-                evidence_manifest: None,
-                required_blobs: Vec::new(),
-                required_manifests: vec![artifact],
-            });
+        let (document, media_type) = match statement.content() {
+            Content::HashEnvelope { digest, media_type } => (digest, media_type),
+            // A registry addresses nothing by SHA-384: which blob is the document, nobody has signed. The claim stands at
+            // the artifact itself, like one without a document.
+            Content::Sha384Envelope { .. } | Content::Payload { .. } => {
+                return Ok(Place {
+                    repository: repository.clone(),
+                    subject: described,
+                    evidence: None,
+                    evidence_manifest: None,
+                    required_blobs: Vec::new(),
+                    required_manifests: vec![artifact],
+                });
+            }
         };
         let (evidence, evidence_manifest) = self.evidence(repository, &described, document, media_type).await?;
         let mut required_manifests = vec![artifact];

@@ -1,6 +1,10 @@
 //! COSE_Sign1 (RFC 9052 §4.2) split into its parts with the signed bytes kept exactly as received.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::cbor::{CborError, Item, Map};
+use crate::crypto::SignatureAlgorithm;
 use coset::{ProtectedHeader, SignatureContext, sig_structure_data};
 
 /// Header labels and claim keys of COSE, CWT, SCITT and COSE receipts.
@@ -41,8 +45,13 @@ pub mod label {
     pub const IAT: i64 = 6;
 }
 
-/// ECDSA with SHA-256 on P-256 (RFC 9053 §2.1), the one signature algorithm in use.
+/// ECDSA with SHA-256 on P-256 (RFC 9053 §2.1), the one algorithm of the service's own receipts and statements.
 pub const ES256: i64 = -7;
+
+/// A text is no name of a signature algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("signature algorithms are ES256, ES384, ES512, PS256, PS384, PS512 and EdDSA")]
+pub struct AlgorithmNameError;
 
 /// The parts of a tagged COSE_Sign1, borrowed from its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +89,53 @@ pub enum CoseError {
     /// A label is neither an integer nor text.
     #[error("a header label is neither an integer nor text")]
     BadLabel,
+}
+
+impl SignatureAlgorithm {
+    /// Its number in COSE (RFC 9053 §2, RFC 8230 §2).
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Es256 => ES256,
+            Self::Es384 => -35,
+            Self::Es512 => -36,
+            Self::Ps256 => -37,
+            Self::Ps384 => -38,
+            Self::Ps512 => -39,
+            Self::EdDsa => -8,
+        }
+    }
+
+    /// The algorithm with this number, if it is supported.
+    pub fn of_number(number: i128) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| i128::from(algorithm.number()) == number)
+    }
+
+    /// Its name in COSE.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+impl fmt::Display for SignatureAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for SignatureAlgorithm {
+    type Err = AlgorithmNameError;
+
+    fn from_str(text: &str) -> Result<Self, AlgorithmNameError> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text).ok_or(AlgorithmNameError)
+    }
 }
 
 impl<'a> Sign1<'a> {

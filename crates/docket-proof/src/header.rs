@@ -1,12 +1,14 @@
 //! What the protected headers of statements and receipts have in common: algorithm, crit, kid and CWT claims.
 
 use crate::cbor::{Item, Map, lookup};
-use crate::cose::{ES256, label};
+use crate::cose::label;
+use crate::crypto::SignatureAlgorithm;
 use crate::key::{Issuer, IssuerError, Thumbprint};
 
 /// The common part of a protected header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header<'a> {
+    pub(crate) algorithm: SignatureAlgorithm,
     pub(crate) kid: Thumbprint,
     pub(crate) issuer: Issuer,
     pub(crate) subject: &'a str,
@@ -20,8 +22,10 @@ pub enum HeaderError {
     /// No algorithm, or one that is not an integer.
     #[error("protected header names no signature algorithm (label 1)")]
     AlgorithmMissing,
-    /// Another algorithm than ES256.
-    #[error("unsupported signature algorithm {found}; ES256 (-7) is supported")]
+    /// An algorithm that is not supported.
+    #[error(
+        "unsupported signature algorithm {found}; supported are ES256, ES384, ES512, PS256, PS384, PS512 and EdDSA"
+    )]
     Algorithm {
         /// The number that was found (IANA COSE algorithms).
         found: i128,
@@ -80,11 +84,10 @@ impl<'a> Header<'a> {
         if let Some((twice, _)) = unprotected.iter().find(|(label, _)| holds(protected, label)) {
             return Err(HeaderError::InBothHeaders { label: name(twice) });
         }
-        match lookup(protected, label::ALG) {
-            Some(Item::Integer(found)) if *found == i128::from(ES256) => {}
-            Some(Item::Integer(found)) => return Err(HeaderError::Algorithm { found: *found }),
-            Some(_) | None => return Err(HeaderError::AlgorithmMissing),
-        }
+        let Some(Item::Integer(found)) = lookup(protected, label::ALG) else {
+            return Err(HeaderError::AlgorithmMissing);
+        };
+        let algorithm = SignatureAlgorithm::of_number(*found).ok_or(HeaderError::Algorithm { found: *found })?;
         check_crit(protected, unprotected, understood)?;
         let kid = lookup(protected, label::KID).ok_or(HeaderError::KidMissing)?;
         let kid = kid.as_bytes().and_then(|kid| kid.try_into().ok()).ok_or(HeaderError::KidForm)?;
@@ -92,12 +95,13 @@ impl<'a> Header<'a> {
         let issuer = lookup(claims, label::ISS).and_then(Item::as_text).ok_or(HeaderError::IssuerMissing)?;
         let subject = lookup(claims, label::SUB).and_then(Item::as_text).ok_or(HeaderError::SubjectMissing)?;
         let issued_at = lookup(claims, label::IAT).map(seconds).transpose()?;
-        Ok(Self { kid: Thumbprint::from_bytes(kid), issuer: issuer.parse()?, subject, issued_at })
+        Ok(Self { algorithm, kid: Thumbprint::from_bytes(kid), issuer: issuer.parse()?, subject, issued_at })
     }
 }
 
-/// A protected header with ES256, `kid` and CWT claims, to which `more` is added.
+/// A protected header with `alg`, `kid` and CWT claims, to which `more` is added.
 pub(crate) fn encode(
+    algorithm: SignatureAlgorithm,
     kid: Thumbprint,
     issuer: &Issuer,
     subject: &str,
@@ -108,7 +112,7 @@ pub(crate) fn encode(
         vec![(label::ISS.into(), Item::Text(issuer.as_str())), (label::SUB.into(), Item::Text(subject))];
     claims.extend(issued_at.map(|seconds| (label::IAT.into(), seconds.into())));
     let mut entries: Map<'_> = vec![
-        (label::ALG.into(), ES256.into()),
+        (label::ALG.into(), algorithm.number().into()),
         (label::KID.into(), Item::Bytes(kid.as_bytes())),
         (label::CWT_CLAIMS.into(), Item::Map(claims)),
     ];

@@ -1,6 +1,7 @@
 //! Keys and the names made from them: public key, thumbprint, signing key, issuer, and the files they live in.
 //!
-//! ES256 on P-256 is the one kind of key so far; another kind is a refusal that names it.
+//! Keys are on P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits; another kind is a refusal that names it. The kind
+//! says what a key may sign with, and nothing in a message can widen that.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,11 +9,8 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pem_rfc7468::LineEnding;
-use spki::der::Encode;
-use spki::der::asn1::{AnyRef, BitStringRef};
-use spki::{AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef};
 
-use crate::crypto::{P256_POINT_BYTES, P256KeyPair, P256Point};
+use crate::crypto::{CheckedKey, KeyPair, SignatureAlgorithm};
 
 pub use cose_key::{KEY_SET_KEYS_MAX, key_set, parse_key_set};
 pub use error::KeyError;
@@ -26,11 +24,12 @@ mod cose_key;
 mod error;
 mod file;
 mod issuer;
+mod spki_form;
 
-/// A P-256 key that ES256 signatures are verified with, checked to lie on the curve.
+/// A key that signatures are verified with, checked to be one of its kind.
 #[derive(Clone)]
 pub struct PublicKey {
-    point: P256Point,
+    key: CheckedKey,
     thumbprint: Thumbprint,
 }
 
@@ -38,40 +37,17 @@ pub struct PublicKey {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Thumbprint([u8; 32]);
 
-/// A P-256 private key with its public half. `Debug` shows the public half only.
+/// A private key with its public half. `Debug` shows the public half only.
 #[derive(Clone)]
 pub struct SigningKey {
-    pair: P256KeyPair,
+    pair: KeyPair,
     public: PublicKey,
 }
 
 impl PublicKey {
-    /// Reads a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7, RFC 5480) with an uncompressed P-256 point.
-    pub fn from_spki_der(der: &[u8]) -> Result<Self, KeyError> {
-        let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| KeyError::NotSpki)?;
-        if info.algorithm.oid != EC_PUBLIC_KEY {
-            return Err(KeyError::UnsupportedKind { kind: info.algorithm.oid.to_string() });
-        }
-        let curve = info.algorithm.parameters_oid().map_err(|_| KeyError::NotSpki)?;
-        if curve != P256 {
-            return Err(KeyError::UnsupportedKind { kind: format!("curve {curve}") });
-        }
-        let point = info.subject_public_key.as_bytes().ok_or(KeyError::NotSpki)?;
-        Self::from_point(point.try_into().map_err(|_| KeyError::PointForm)?)
-    }
-
     /// Reads a PEM block labelled `PUBLIC KEY` and nothing beside it. For files with a preamble see [`PublicKeyFile`].
     pub fn from_spki_pem(pem: &str) -> Result<Self, KeyError> {
         Self::from_spki_der(&file::decode_pem(PUBLIC_LABEL, pem)?)
-    }
-
-    /// The SubjectPublicKeyInfo in DER: 91 bytes.
-    pub fn to_spki_der(&self) -> Vec<u8> {
-        let info = SubjectPublicKeyInfoRef {
-            algorithm: AlgorithmIdentifierRef { oid: EC_PUBLIC_KEY, parameters: Some(AnyRef::from(&P256)) },
-            subject_public_key: BitStringRef::from_bytes(self.point.bytes()).expect("65 bytes fit a bit string"),
-        };
-        info.to_der().expect("a structure of fixed size is encodable")
     }
 
     /// The SubjectPublicKeyInfo as a PEM block with a final newline.
@@ -84,34 +60,22 @@ impl PublicKey {
         self.thumbprint
     }
 
-    /// Whether `signature` (r and s, 64 bytes) over `message` was made with this key.
+    /// What this key may sign with: one algorithm, or the three of RSA.
+    pub fn algorithms(&self) -> &'static [SignatureAlgorithm] {
+        self.key.kind().algorithms()
+    }
+
+    /// Whether `signature` over `message` was made with this key by `algorithm`. No, for an algorithm that is not one of
+    /// [`Self::algorithms`], whatever the signature.
     #[must_use]
-    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.point.verifies(message, signature)
-    }
-
-    fn from_point(point: [u8; P256_POINT_BYTES]) -> Result<Self, KeyError> {
-        if point[0] != UNCOMPRESSED {
-            return Err(KeyError::PointForm);
-        }
-        P256Point::new(point).map(Self::holding).map_err(|_| KeyError::NotOnCurve)
-    }
-
-    fn holding(point: P256Point) -> Self {
-        let (x, y) = point.bytes()[1..].split_at(32);
-        let thumbprint = Thumbprint::of_coordinates(x, y);
-        Self { point, thumbprint }
-    }
-
-    /// The coordinates x and y, 32 bytes each.
-    fn coordinates(&self) -> (&[u8], &[u8]) {
-        self.point.bytes()[1..].split_at(32)
+    pub fn verify(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verifies(algorithm, message, signature)
     }
 }
 
 impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {
-        self.point.bytes() == other.point.bytes()
+        self.key.kind() == other.key.kind() && self.key.bytes() == other.key.bytes()
     }
 }
 
@@ -167,15 +131,20 @@ impl FromStr for Thumbprint {
 }
 
 impl SigningKey {
-    /// A new key. The randomness comes from the cryptographic library.
+    /// A new key for ES256. The randomness comes from the cryptographic library.
     pub fn generate() -> Self {
-        Self::holding(P256KeyPair::generate())
+        Self::generate_for(SignatureAlgorithm::Es256)
+    }
+
+    /// A new key that signs with `algorithm`; RSA keys have 2048, 3072 or 4096 bits for SHA-256, 384 and 512.
+    pub fn generate_for(algorithm: SignatureAlgorithm) -> Self {
+        Self::holding(KeyPair::generate(algorithm)).expect("a key just made is a good one")
     }
 
     /// Reads an unencrypted PKCS#8 PEM block labelled `PRIVATE KEY`. For files with a preamble see [`KeyFile`].
     pub fn from_pkcs8_pem(pem: &str) -> Result<Self, KeyError> {
         let der = file::decode_pem(PRIVATE_LABEL, pem)?;
-        P256KeyPair::from_pkcs8(&der).map(Self::holding).map_err(|_| KeyError::NotPkcs8)
+        Self::holding(KeyPair::from_pkcs8(&der).map_err(|_| KeyError::NotPkcs8)?)
     }
 
     /// The unencrypted PKCS#8 PEM block with a final newline. It is a secret.
@@ -188,14 +157,21 @@ impl SigningKey {
         &self.public
     }
 
-    /// Signs `message` with ES256: r and s, 64 bytes. The nonce is random, so no two signatures are alike.
+    /// The one algorithm this key signs with; for RSA keys it follows from their size: PS256 below 3072 bits, PS384 below
+    /// 4096, PS512 from there on.
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.pair.algorithm()
+    }
+
+    /// Signs `message` with [`Self::algorithm`]. But for EdDSA there is randomness in it, so no two signatures are alike.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         self.pair.sign(message)
     }
 
-    fn holding(pair: P256KeyPair) -> Self {
-        let public = PublicKey::holding(pair.point());
-        Self { pair, public }
+    fn holding(pair: KeyPair) -> Result<Self, KeyError> {
+        let public = pair.public().map_err(|_| KeyError::NotPkcs8)?;
+        let public = PublicKey::from_parts(public.kind(), public.bytes())?;
+        Ok(Self { pair, public })
     }
 }
 
@@ -213,20 +189,11 @@ pub(crate) fn parse_lower_hex(text: &str) -> Option<[u8; 32]> {
 }
 
 fn encode_pem(label: &str, der: &[u8]) -> String {
-    pem_rfc7468::encode_string(label, LineEnding::LF, der).expect("a key of a hundred bytes fits a PEM block")
+    pem_rfc7468::encode_string(label, LineEnding::LF, der).expect("a key of a few thousand bytes fits a PEM block")
 }
 
 const PUBLIC_LABEL: &str = "PUBLIC KEY";
 const PRIVATE_LABEL: &str = "PRIVATE KEY";
-
-/// First byte of a point written with both coordinates (SEC 1 §2.3.3).
-const UNCOMPRESSED: u8 = 4;
-
-/// id-ecPublicKey (RFC 5480 §2.1.1).
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-
-/// secp256r1, which COSE calls P-256 (RFC 5480 §2.1.1.1).
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 
 use crate::cbor::{Item, Map};
 use crate::cose::{Sign1, label, to_be_signed};
+use crate::crypto::SignatureAlgorithm;
 use crate::header;
 use crate::key::{Issuer, PublicKey, SigningKey, Thumbprint};
 use crate::merkle::{Hash, leaf_hash, root_from_path};
@@ -36,6 +37,7 @@ pub struct BatchSeal {
 /// A well-formed receipt that was not verified yet: what it says is said by nobody so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
+    algorithm: SignatureAlgorithm,
     issuer: Issuer,
     log: String,
     kid: Thumbprint,
@@ -50,20 +52,21 @@ pub struct Receipt {
 }
 
 impl BatchSeal {
-    /// Signs `root`, the root of the first `tree_size` entries, as `service` in its log called `log`.
+    /// Signs `root`, the root of the first `tree_size` entries, as `service` in its log called `log`. The key is for ES256.
     ///
     /// `signed_at` is in seconds since 1970.
     pub fn sign(key: &SigningKey, service: &Issuer, log: &str, signed_at: i64, tree_size: u64, root: &Hash) -> Self {
         let labels: Map<'_> =
             vec![(label::VDS.into(), VDS_RFC9162_SHA256.into()), (Item::Text(TREE_SIZE_LABEL), tree_size.into())];
-        let protected = header::encode(key.public().thumbprint(), service, log, Some(signed_at), labels);
+        let protected =
+            header::encode(key.algorithm(), key.public().thumbprint(), service, log, Some(signed_at), labels);
         let signature = key.sign(&to_be_signed(&protected, root));
         Self { protected, signature }
     }
 
     /// Checks the signature over `root` with `key`.
     pub fn verify(&self, key: &PublicKey, root: &Hash) -> Result<(), ReceiptError> {
-        check_signature(key, &self.protected, root, &self.signature)
+        check_signature(key, SignatureAlgorithm::Es256, &self.protected, root, &self.signature)
     }
 
     /// The receipt of the entry at `index` with `path` in the tree of `tree_size`. One seal and one place give one sequence
@@ -129,13 +132,19 @@ impl Receipt {
         if self.attached_root.is_some_and(|attached| attached != root) {
             return Err(ReceiptError::RootDiffers);
         }
-        check_signature(key, &self.protected, &root, &self.signature)?;
+        check_signature(key, self.algorithm, &self.protected, &root, &self.signature)?;
         Ok(root)
     }
 }
 
-fn check_signature(key: &PublicKey, protected: &[u8], root: &Hash, signature: &[u8]) -> Result<(), ReceiptError> {
-    if key.verify(&to_be_signed(protected, root), signature) {
+fn check_signature(
+    key: &PublicKey,
+    algorithm: SignatureAlgorithm,
+    protected: &[u8],
+    root: &Hash,
+    signature: &[u8],
+) -> Result<(), ReceiptError> {
+    if key.verify(algorithm, &to_be_signed(protected, root), signature) {
         Ok(())
     } else {
         Err(ReceiptError::BadSignature { key: key.thumbprint() })

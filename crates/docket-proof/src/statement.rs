@@ -11,7 +11,7 @@ use docket_oci::Digest;
 
 use crate::cbor::Item;
 use crate::cose::{Sign1, label, to_be_signed};
-use crate::crypto::sha256;
+use crate::crypto::{SignatureAlgorithm, sha256};
 use crate::key::{Issuer, PublicKey, Thumbprint, parse_lower_hex};
 use crate::subject::Subject;
 
@@ -49,6 +49,14 @@ pub enum Content {
         /// The media type of the document.
         media_type: String,
     },
+    /// A document elsewhere, bound by a SHA-384 digest (RFC 9995). Registries do not address content so: such a
+    /// statement binds its document for whoever has it, and says nothing about a blob.
+    Sha384Envelope {
+        /// SHA-384 of the document; it is the payload.
+        hash: [u8; 48],
+        /// The media type of the document.
+        media_type: String,
+    },
     /// A document inside the statement.
     Payload {
         /// The media type of the payload.
@@ -61,6 +69,7 @@ pub enum Content {
 /// A well-formed statement whose signature nobody has checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedStatement {
+    algorithm: SignatureAlgorithm,
     issuer: Issuer,
     subject: Subject,
     kid: Thumbprint,
@@ -91,7 +100,9 @@ impl Content {
     /// The media type of the document, wherever it is.
     pub fn media_type(&self) -> &str {
         match self {
-            Self::HashEnvelope { media_type, .. } | Self::Payload { media_type, .. } => media_type,
+            Self::HashEnvelope { media_type, .. }
+            | Self::Sha384Envelope { media_type, .. }
+            | Self::Payload { media_type, .. } => media_type,
         }
     }
 }
@@ -105,6 +116,11 @@ impl SignedStatement {
     /// About what (`sub`).
     pub fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// What it was signed with (`alg`).
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
     }
 
     /// Which key is said to have signed (`kid`).
@@ -145,14 +161,17 @@ impl SignedStatement {
         &self.receipts
     }
 
-    /// Checks the signature with `key`, which must be the one that `kid` names.
+    /// Checks the signature with `key`, which must be the one that `kid` names and of the kind that `alg` is for.
     pub fn verify(self, key: &PublicKey) -> Result<VerifiedStatement, StatementError> {
         if key.thumbprint() != self.kid {
             return Err(StatementError::WrongKey { kid: self.kid, key: key.thumbprint() });
         }
+        if !key.algorithms().contains(&self.algorithm) {
+            return Err(StatementError::AlgorithmOfOtherKey { algorithm: self.algorithm, key: key.thumbprint() });
+        }
         let parts = Sign1::decode(&self.entry)?;
         let payload = parts.payload.ok_or(StatementError::PayloadDetached)?;
-        if !key.verify(&to_be_signed(parts.protected, payload), parts.signature) {
+        if !key.verify(self.algorithm, &to_be_signed(parts.protected, payload), parts.signature) {
             return Err(StatementError::BadSignature { kid: self.kid });
         }
         Ok(VerifiedStatement(self))

@@ -1,5 +1,6 @@
 //! Fixed keys and broken inputs for the tests of this crate. The keys protect nothing.
 
+use crate::crypto::SignatureAlgorithm;
 use crate::key::SigningKey;
 
 /// The key of the issuer `https://wabbit.example` in the golden files.
@@ -10,6 +11,19 @@ pub(crate) fn issuer() -> SigningKey {
 /// The key of the service `https://registry.wabbit.example` in the golden files.
 pub(crate) fn service() -> SigningKey {
     read(include_str!("../testdata/formats/v0/service.key"))
+}
+
+/// A key that signs with `algorithm`, made by another program.
+pub(crate) fn of(algorithm: SignatureAlgorithm) -> SigningKey {
+    read(match algorithm {
+        SignatureAlgorithm::Es256 => return issuer(),
+        SignatureAlgorithm::Es384 => include_str!("../testdata/keys/es384.key"),
+        SignatureAlgorithm::Es512 => include_str!("../testdata/keys/es512.key"),
+        SignatureAlgorithm::Ps256 => include_str!("../testdata/keys/ps256.key"),
+        SignatureAlgorithm::Ps384 => include_str!("../testdata/keys/ps384.key"),
+        SignatureAlgorithm::Ps512 => include_str!("../testdata/keys/ps512.key"),
+        SignatureAlgorithm::EdDsa => include_str!("../testdata/keys/eddsa.key"),
+    })
 }
 
 /// `bytes` once for each of its bits, that bit flipped.

@@ -7,10 +7,12 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, Manifest, artifact_manifest};
 use docket_oci::media::{OCI_IMAGE_MANIFEST, SCITT_RECEIPT, SCITT_STATEMENT};
 use docket_oci::name::Reference;
-use docket_proof::statement::SignedStatement;
+use docket_proof::crypto::{SignatureAlgorithm, sha384};
+use docket_proof::statement::{Content, SignedStatement};
+use docket_proof::subject::Subject;
 
-use crate::signer::{NOTE, SBOM};
-use crate::site::{HOME, Site, artifact};
+use crate::signer::{NOTE, SBOM, Signer};
+use crate::site::{HOME, Site, artifact, repository};
 
 const LAYER: &[u8] = b"layer";
 const DOCUMENT: &[u8] = b"{\"bomFormat\":\"CycloneDX\"}";
@@ -67,6 +69,38 @@ async fn a_claim_without_a_document_refers_to_its_artifact() {
 }
 
 #[tokio::test]
+async fn issuers_sign_with_any_algorithm_and_the_receipts_stay_es256() {
+    let site = Site::new().await;
+    for algorithm in
+        [SignatureAlgorithm::Es384, SignatureAlgorithm::Es512, SignatureAlgorithm::Ps256, SignatureAlgorithm::EdDsa]
+    {
+        let issuer = Signer::with(&algorithm.as_str().to_lowercase(), algorithm);
+        site.admit(&issuer).await.expect("admitted");
+        let statement = issuer.remark(algorithm.as_str());
+        let registered = site.log_only(&statement).await.expect("logged");
+        site.verify(&statement, &registered.receipt);
+    }
+    assert_eq!(site.receipt_keys()[0].algorithms(), [SignatureAlgorithm::Es256]);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_document_bound_by_sha384_is_no_blob_and_its_claim_stands_at_the_artifact() {
+    let (site, wabbit) = Site::with_issuer().await;
+    let image = site.push_artifact(HOME, LAYER).await;
+    // The document is there, under a digest that nobody signed: it is not taken for the one that is meant.
+    site.push_blob(HOME, DOCUMENT).await;
+    let content = Content::Sha384Envelope { hash: sha384(DOCUMENT), media_type: SBOM.to_owned() };
+    let subject = Subject::artifact(&repository(HOME), &image);
+    site.place(HOME, &wabbit.sign(subject, content)).await.expect("placed");
+    let [statement] = &site.referrers_of(HOME, &image, None).await[..] else { panic!("one referrer") };
+    assert_eq!(statement.artifact_type.as_deref(), Some(SCITT_STATEMENT));
+    let claim = site.ask(ClaimQuery::default()).await.claims.pop().expect("a claim");
+    assert_eq!((claim.claim_type.as_str(), claim.evidence, claim.placements[0].evidence), (SBOM, None, None));
+    site.end().await;
+}
+
+#[tokio::test]
 async fn evidence_that_another_client_attached_is_used_as_it_stands() {
     let (site, wabbit) = Site::with_issuer().await;
     let image = site.push_artifact(HOME, LAYER).await;
@@ -107,7 +141,7 @@ async fn evidence_of_another_document_or_artifact_is_not_taken_for_it() {
 #[tokio::test]
 async fn two_issuers_of_one_document_share_its_evidence() {
     let (site, wabbit) = Site::with_issuer().await;
-    let acme = crate::signer::Signer::new("acme");
+    let acme = Signer::new("acme");
     site.admit(&acme).await.expect("admitted");
     let image = site.push_artifact(HOME, LAYER).await;
     let document = site.push_blob(HOME, DOCUMENT).await;
@@ -123,7 +157,7 @@ async fn two_issuers_of_one_document_share_its_evidence() {
 #[tokio::test]
 async fn claims_are_found_through_every_question() {
     let (site, wabbit) = Site::with_issuer().await;
-    let acme = crate::signer::Signer::new("acme");
+    let acme = Signer::new("acme");
     site.admit(&acme).await.expect("admitted");
     let image = site.push_artifact(HOME, LAYER).await;
     let document = site.push_blob(HOME, DOCUMENT).await;

@@ -1,6 +1,7 @@
 //! Issuers of the tests, and what they sign.
 
 use docket_oci::digest::Digest;
+use docket_proof::crypto::SignatureAlgorithm;
 use docket_proof::key::{Issuer, SigningKey};
 use docket_proof::statement::{Content, Draft, EntryId};
 use docket_proof::subject::Subject;
@@ -28,6 +29,11 @@ impl Signer {
     pub(crate) fn new(name: &str) -> Self {
         let issuer = format!("https://{name}.example").parse().expect("a URI");
         Self { name: name.to_owned(), issuer, key: SigningKey::generate() }
+    }
+
+    /// The same with a new key for another algorithm.
+    pub(crate) fn with(name: &str, algorithm: SignatureAlgorithm) -> Self {
+        Self { key: SigningKey::generate_for(algorithm), ..Self::new(name) }
     }
 
     /// Signs that `document` is an SBOM of the artifact.

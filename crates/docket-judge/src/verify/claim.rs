@@ -133,8 +133,10 @@ fn check_document(
 ) -> Result<Option<Evidence>, Problem> {
     let (signed, media_type) = match content {
         Content::HashEnvelope { digest, media_type } => (*digest, media_type),
-        Content::Payload { .. } if evidence.is_some() || document.is_some() => return Err(Problem::NoEnvelope),
-        Content::Payload { .. } => return Ok(None),
+        Content::Sha384Envelope { .. } | Content::Payload { .. } if evidence.is_some() || document.is_some() => {
+            return Err(Problem::NoEnvelope);
+        }
+        Content::Sha384Envelope { .. } | Content::Payload { .. } => return Ok(None),
     };
     if let Some(evidence) = evidence {
         if evidence.document != signed {

@@ -98,8 +98,8 @@ pub enum Problem {
         /// The artifact type of the evidence manifest.
         found: String,
     },
-    /// A statement with its own payload stands under an evidence manifest.
-    #[error("statement binds no document, but it is placed under evidence")]
+    /// A statement that binds no document, or one by SHA-384, stands under an evidence manifest.
+    #[error("statement binds no document that a registry could hold, but it is placed under evidence")]
     NoEnvelope,
     /// The bare receipt is not one of the statement's receipts.
     #[error("receipt (layer 2) is not among the receipts of the statement")]

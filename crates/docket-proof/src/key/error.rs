@@ -44,24 +44,27 @@ pub enum KeyError {
     /// Not a DER SubjectPublicKeyInfo.
     #[error("not a public key in SubjectPublicKeyInfo form")]
     NotSpki,
-    /// Not an unencrypted PKCS#8 P-256 key.
-    #[error("not an unencrypted PKCS#8 private key on P-256")]
+    /// Not an unencrypted PKCS#8 key of a kind that is supported.
+    #[error("not an unencrypted PKCS#8 private key on {KINDS}")]
     NotPkcs8,
     /// Not an unencrypted PKCS#8 Ed25519 key.
     #[error("not an unencrypted PKCS#8 Ed25519 private key")]
     NotEd25519,
     /// A key of another kind or on another curve.
-    #[error("unsupported kind of key ({kind}); ES256 on P-256 is supported")]
+    #[error("unsupported kind of key ({kind}); supported are {KINDS}")]
     UnsupportedKind {
         /// The object identifier, COSE key type or algorithm that was found.
         kind: String,
     },
     /// A compressed point, or coordinates of another length.
-    #[error("public key is not an uncompressed P-256 point of two 32-byte coordinates")]
+    #[error("public key is not an uncompressed point, each coordinate as long as its curve's")]
     PointForm,
     /// The point is not on the curve.
-    #[error("public key is not a point on P-256")]
+    #[error("public key is not a point on its curve")]
     NotOnCurve,
+    /// Not an RSA key, or one too small, too large or with an even or huge exponent.
+    #[error("public key is not an RSA key of 2048 to 8192 bits with a small odd exponent")]
+    RsaForm,
     /// Not 64 lower-case hex digits.
     #[error("a key thumbprint is written as 64 lower-case hex digits")]
     BadThumbprint,
@@ -89,3 +92,5 @@ pub enum KeyError {
         found: usize,
     },
 }
+
+const KINDS: &str = "P-256, P-384, P-521, Ed25519 or RSA of 2048 to 8192 bits";

@@ -1,6 +1,10 @@
 use super::*;
-use crate::cbor::{CborError, Item};
+use crate::cbor::{CborError, Item, lookup};
 use crate::testkeys;
+
+mod kinds;
+
+const ES256: SignatureAlgorithm = SignatureAlgorithm::Es256;
 
 fn other_key() -> PublicKey {
     testkeys::service().public().clone()
@@ -26,11 +30,11 @@ fn a_generated_key_survives_its_file_and_signs_for_its_public_half() {
     assert_eq!(read.public(), generated.public());
     let signature = read.sign(b"message");
     assert_eq!(signature.len(), crate::crypto::ES256_SIGNATURE_BYTES);
-    assert!(generated.public().verify(b"message", &signature));
-    assert!(!generated.public().verify(b"massage", &signature));
-    assert!(!key().verify(b"message", &signature));
-    assert!(!generated.public().verify(b"message", &signature[..63]));
-    assert!(!generated.public().verify(b"message", &[signature.as_slice(), &[0]].concat()));
+    assert!(generated.public().verify(ES256, b"message", &signature));
+    assert!(!generated.public().verify(ES256, b"massage", &signature));
+    assert!(!key().verify(ES256, b"message", &signature));
+    assert!(!generated.public().verify(ES256, b"message", &signature[..63]));
+    assert!(!generated.public().verify(ES256, b"message", &[signature.as_slice(), &[0]].concat()));
 }
 
 #[test]
@@ -44,7 +48,10 @@ fn the_thumbprint_is_the_hash_of_the_deterministic_cose_key() {
     // The example key of RFC 9679 §6.
     let x = hex::decode("65eda5a12577c2bae829437fe338701a10aaa375e1bb5b5de108de439c08551d").expect("hex");
     let y = hex::decode("1e52ed75701163f7f9e40ddf9f341b3dc9ba860af7e0ca7ca7e9eecd0084d19c").expect("hex");
-    let thumbprint = Thumbprint::of_coordinates(&x, &y);
+    let entries = [(1, 2_i64.into()), (-1, 1_i64.into()), (-2, Item::Bytes(&x)), (-3, Item::Bytes(&y))];
+    let entries = entries.into_iter().map(|(label, value): (i64, Item<'_>)| (label.into(), value)).collect();
+    let key = PublicKey::from_cose_key(&Item::Map(entries).encode()).expect("a good key");
+    let thumbprint = key.thumbprint();
     assert_eq!(thumbprint.to_string(), "496bd8afadf307e5b08c64b0421bf9dc01528a344a43bda88fadd1669da253ec");
     assert_eq!(thumbprint.urn(), "urn:ietf:params:oauth:ckt:sha-256:SWvYr63zB-WwjGSwQhv53AFSijRKQ72oj63RZp2iU-w");
     assert_eq!(thumbprint.to_string().parse(), Ok(thumbprint));
@@ -70,7 +77,7 @@ fn every_flipped_bit_of_a_public_key_is_refused_or_verifies_nothing() {
     let key = key();
     let signature = testkeys::issuer().sign(b"message");
     for flipped in testkeys::every_bit_flipped(&key.to_spki_der()) {
-        let verifies = PublicKey::from_spki_der(&flipped).is_ok_and(|key| key.verify(b"message", &signature));
+        let verifies = PublicKey::from_spki_der(&flipped).is_ok_and(|key| key.verify(ES256, b"message", &signature));
         assert!(!verifies, "{}", hex::encode(flipped));
     }
     // The listed exception: the labels of kid and alg may turn into labels that nothing reads. The key is the same then.
@@ -89,13 +96,15 @@ fn every_flipped_bit_of_a_public_key_is_refused_or_verifies_nothing() {
 
 #[test]
 fn other_kinds_of_keys_are_refused_by_name() {
-    let ed25519 = "302a300506032b657003210019bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
-    let p384 = format!("3076301006072a8648ce3d020106052b81040022036200{}", "04".repeat(97));
+    let x25519 = "302a300506032b656e03210019bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+    let with_null = "302c300706032b657005000321".to_owned() + &x25519[22..];
+    let k256 = format!("3056301006072a8648ce3d020106052b8104000a034200{}", "04".repeat(65));
     let compressed = format!("3039301306072a8648ce3d020106082a8648ce3d03010703220002{}", "01".repeat(32));
     let not_on_curve = format!("3059301306072a8648ce3d020106082a8648ce3d03010703420004{}", "01".repeat(64));
     for (der, expected) in [
-        (ed25519, KeyError::UnsupportedKind { kind: "1.3.101.112".to_owned() }),
-        (&p384, KeyError::UnsupportedKind { kind: "curve 1.3.132.0.34".to_owned() }),
+        (x25519, KeyError::UnsupportedKind { kind: "1.3.101.110".to_owned() }),
+        (&with_null, KeyError::NotSpki),
+        (&k256, KeyError::UnsupportedKind { kind: "curve 1.3.132.0.10".to_owned() }),
         (&compressed, KeyError::PointForm),
         (&not_on_curve, KeyError::NotOnCurve),
         ("", KeyError::NotSpki),
@@ -110,7 +119,10 @@ fn other_kinds_of_keys_are_refused_by_name() {
 #[test]
 fn a_cose_key_must_say_what_it_is() {
     let good = key();
-    let (x, y) = good.coordinates();
+    let cose_key = good.to_cose_key();
+    let item = Item::decode(&cose_key).expect("its own encoding");
+    let coordinate = |label| lookup(item.as_map()?, label)?.as_bytes();
+    let (x, y) = (coordinate(-2).expect("x"), coordinate(-3).expect("y"));
     let with = |entries: Vec<(i64, Item<'_>)>| {
         let base = [(1, 2_i64.into()), (-1, 1_i64.into()), (-2, Item::Bytes(x)), (-3, Item::Bytes(y))];
         let mut map: Vec<(i64, Item<'_>)> = base.to_vec();
@@ -126,8 +138,12 @@ fn a_cose_key_must_say_what_it_is() {
     assert_eq!(with(vec![(99, Item::Text("ignored"))]), Ok(good.clone()));
     for (entry, expected) in [
         ((1, Item::Null), KeyError::NotCoseKey { what: "the key type is missing" }),
-        ((1, 1_i64.into()), KeyError::UnsupportedKind { kind: "kty 1".to_owned() }),
-        ((-1, 2_i64.into()), KeyError::UnsupportedKind { kind: "crv 2".to_owned() }),
+        ((1, 4_i64.into()), KeyError::UnsupportedKind { kind: "kty 4".to_owned() }),
+        ((1, 1_i64.into()), KeyError::UnsupportedKind { kind: "crv 1".to_owned() }),
+        ((1, 3_i64.into()), KeyError::RsaForm),
+        ((-1, 8_i64.into()), KeyError::UnsupportedKind { kind: "crv 8".to_owned() }),
+        ((-1, 2_i64.into()), KeyError::PointForm),
+        ((-1, Item::Text("P-256")), KeyError::UnsupportedKind { kind: "crv is not a small integer".to_owned() }),
         ((3, (-35_i64).into()), KeyError::UnsupportedKind { kind: "alg -35".to_owned() }),
         ((-2, Item::Null), KeyError::PointForm),
         ((-2, Item::Bytes(&x[1..])), KeyError::PointForm),

@@ -27,6 +27,7 @@ impl Receipt {
             parts.payload.map(|root| root.try_into().map_err(|_| ReceiptError::RootForm)).transpose()?;
         let (tree_size, index, path) = inclusion_proof(&parts.unprotected)?;
         Ok(Self {
+            algorithm: header.algorithm,
             issuer: header.issuer,
             log: header.subject.to_owned(),
             kid: header.kid,

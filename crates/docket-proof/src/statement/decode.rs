@@ -13,7 +13,7 @@ use crate::header::Header;
 use crate::subject::Subject;
 
 impl SignedStatement {
-    /// Reads a statement, signed by ES256, and its receipts if it has any.
+    /// Reads a statement and its receipts if it has any.
     ///
     /// Labels in the unprotected header other than receipts are not read and do not become part of the entry, for
     /// nothing authenticates them. `exp` and `nbf` are not judged: there is no clock here.
@@ -33,6 +33,7 @@ impl SignedStatement {
             return Err(StatementError::EntryTooLarge { bytes: entry.len() });
         }
         Ok(Self {
+            algorithm: header.algorithm,
             issuer: header.issuer,
             subject,
             kid: header.kid,
@@ -79,6 +80,9 @@ pub(super) fn check_media_type(text: &str) -> Result<(), StatementError> {
     if printable && shaped && text.len() <= MAX_MEDIA_TYPE_BYTES { Ok(()) } else { Err(StatementError::MediaType) }
 }
 
+/// SHA-384 in COSE (RFC 9054).
+pub(super) const SHA384: i64 = -43;
+
 /// The COSE number of a hash algorithm (RFC 9054).
 pub(super) fn hash_number(algorithm: Algorithm) -> i64 {
     match algorithm {
@@ -104,13 +108,18 @@ fn content(protected: &Map<'_>, unprotected: &Map<'_>, payload: &[u8]) -> Result
     if lookup(protected, label::PAYLOAD_LOCATION).is_some_and(|location| location.as_text().is_none()) {
         return Err(StatementError::EnvelopeLocation);
     }
+    let media_type = media_type(protected, label::PREIMAGE_CONTENT_TYPE)?;
+    if hash.as_i64() == Some(SHA384) {
+        let wrong = StatementError::EnvelopeDigestLength { algorithm: "sha384", expected: 48, found: payload.len() };
+        return Ok(Content::Sha384Envelope { hash: payload.try_into().map_err(|_| wrong)?, media_type });
+    }
     let algorithm = hash_algorithm(hash)?;
     let digest = Digest::from_hash(algorithm, payload).ok_or(StatementError::EnvelopeDigestLength {
         algorithm: algorithm.as_str(),
         expected: algorithm.hash_bytes(),
         found: payload.len(),
     })?;
-    Ok(Content::HashEnvelope { digest, media_type: media_type(protected, label::PREIMAGE_CONTENT_TYPE)? })
+    Ok(Content::HashEnvelope { digest, media_type })
 }
 
 fn hash_algorithm(item: &Item<'_>) -> Result<Algorithm, StatementError> {

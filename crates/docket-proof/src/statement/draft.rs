@@ -1,6 +1,6 @@
 //! From what an issuer wants to say to the signed bytes.
 
-use super::decode::{check_media_type, hash_number};
+use super::decode::{SHA384, check_media_type, hash_number};
 use super::{Content, MAX_ENTRY_BYTES, StatementError};
 use crate::cbor::{Item, Map};
 use crate::cose::{Sign1, label, to_be_signed};
@@ -35,6 +35,13 @@ impl Draft {
                 ],
                 digest.hash(),
             ),
+            Content::Sha384Envelope { hash, media_type } => (
+                vec![
+                    (label::PAYLOAD_HASH_ALG.into(), SHA384.into()),
+                    (label::PREIMAGE_CONTENT_TYPE.into(), Item::Text(media_type)),
+                ],
+                hash,
+            ),
             Content::Payload { media_type, bytes } => {
                 (vec![(label::CONTENT_TYPE.into(), Item::Text(media_type))], bytes)
             }
@@ -44,7 +51,8 @@ impl Draft {
             return Err(StatementError::EntryTooLarge { bytes: payload.len() });
         }
         let kid = key.public().thumbprint();
-        let protected = header::encode(kid, &self.issuer, self.subject.as_str(), self.issued_at, content_labels);
+        let protected =
+            header::encode(key.algorithm(), kid, &self.issuer, self.subject.as_str(), self.issued_at, content_labels);
         let signature = key.sign(&to_be_signed(&protected, payload));
         let entry =
             Sign1 { protected: &protected, unprotected: Map::new(), payload: Some(payload), signature: &signature }

@@ -2,6 +2,7 @@
 
 use super::{MAX_ENTRY_BYTES, MAX_MEDIA_TYPE_BYTES, MAX_RECEIPTS, MAX_STATEMENT_BYTES};
 use crate::cose::CoseError;
+use crate::crypto::SignatureAlgorithm;
 use crate::header::HeaderError;
 use crate::key::Thumbprint;
 use crate::subject::SubjectError;
@@ -49,7 +50,8 @@ pub enum StatementError {
     },
     /// Label 258 is not a supported hash algorithm.
     #[error(
-        "unsupported hash algorithm {found} of a hash envelope (label 258); SHA-256 (-16) and SHA-512 (-44) are supported"
+        "unsupported hash algorithm {found} of a hash envelope (label 258); SHA-256 (-16), SHA-384 (-43) and SHA-512 (-44) \
+         are supported"
     )]
     EnvelopeHash {
         /// What was found.
@@ -97,6 +99,14 @@ pub enum StatementError {
     WrongKey {
         /// The key that the statement names.
         kid: Thumbprint,
+        /// The key that it was to be checked with.
+        key: Thumbprint,
+    },
+    /// The statement's algorithm is not one that such keys sign with.
+    #[error("statement says it was signed with {algorithm}, which key {key} cannot sign with")]
+    AlgorithmOfOtherKey {
+        /// The `alg` of the statement.
+        algorithm: SignatureAlgorithm,
         /// The key that it was to be checked with.
         key: Thumbprint,
     },

@@ -3,6 +3,7 @@ use docket_oci::Algorithm;
 use super::*;
 use crate::cbor::{CborError, Map};
 use crate::cose::{CoseError, ES256};
+use crate::crypto::sha384;
 use crate::key::{ISSUER_CHARS_MAX, IssuerError};
 use crate::subject::SubjectError;
 use crate::testkeys;
@@ -133,12 +134,49 @@ fn sha512_documents_can_be_bound() {
 }
 
 #[test]
+fn sha384_documents_can_be_bound() {
+    let content = Content::Sha384Envelope { hash: sha384(DOCUMENT), media_type: "text/plain".to_owned() };
+    let statement = SignedStatement::decode(&signed(&Draft { content: content.clone(), ..draft() }));
+    let statement = statement.expect("a good statement");
+    assert_eq!((statement.content(), statement.claim_type()), (&content, "text/plain"));
+}
+
+#[test]
+fn statements_are_signed_and_checked_with_every_algorithm() {
+    for algorithm in SignatureAlgorithm::ALL {
+        let key = testkeys::of(algorithm);
+        let bytes = draft().sign(&key).expect("a good draft");
+        let statement = SignedStatement::decode(&bytes).expect("our own statement");
+        assert_eq!(statement.algorithm(), algorithm);
+        assert!(statement.clone().verify(key.public()).is_ok(), "{algorithm}");
+    }
+}
+
+#[test]
+fn an_algorithm_of_another_kind_of_key_is_refused_before_the_signature_is_looked_at() {
+    let keys: Vec<_> = SignatureAlgorithm::ALL.into_iter().map(testkeys::of).collect();
+    for key in &keys {
+        let kid = key.public().thumbprint();
+        for algorithm in SignatureAlgorithm::ALL {
+            let statement = Forged::new(&kid).protected(label::ALG, algorithm.number().into()).decode();
+            let refused = statement.expect("well formed").verify(key.public());
+            let expected = if key.public().algorithms().contains(&algorithm) {
+                StatementError::BadSignature { kid }
+            } else {
+                StatementError::AlgorithmOfOtherKey { algorithm, key: kid }
+            };
+            assert_eq!(refused, Err(expected), "{algorithm} with the key of {}", key.algorithm());
+        }
+    }
+}
+
+#[test]
 fn another_library_reads_our_statement() {
     use coset::TaggedCborSerializable;
     let read = coset::CoseSign1::from_tagged_slice(&signed(&draft())).expect("a COSE_Sign1");
     assert_eq!(read.payload.as_deref(), Some(Digest::of(Algorithm::Sha256, DOCUMENT).hash()));
     let checked = read.verify_signature(b"", |signature, signed| {
-        if testkeys::issuer().public().verify(signed, signature) { Ok(()) } else { Err(()) }
+        if testkeys::issuer().public().verify(SignatureAlgorithm::Es256, signed, signature) { Ok(()) } else { Err(()) }
     });
     assert_eq!(checked, Ok(()));
 }
@@ -264,8 +302,8 @@ fn headers_that_lack_or_demand_something_are_refused_by_name() {
     for (forged, expected) in [
         (forged().protected(label::ALG, Item::Null), HeaderError::AlgorithmMissing),
         (forged().protected(label::ALG, Item::Text("ES256")), HeaderError::AlgorithmMissing),
-        (forged().protected(label::ALG, (-35_i64).into()), HeaderError::Algorithm { found: -35 }),
-        (forged().protected(label::ALG, (-8_i64).into()), HeaderError::Algorithm { found: -8 }),
+        (forged().protected(label::ALG, (-257_i64).into()), HeaderError::Algorithm { found: -257 }),
+        (forged().protected(label::ALG, (-9_i64).into()), HeaderError::Algorithm { found: -9 }),
         (forged().protected(label::KID, Item::Null), HeaderError::KidMissing),
         (forged().protected(label::KID, Item::Bytes(b"short")), HeaderError::KidForm),
         (forged().protected(label::KID, Item::Text("kid")), HeaderError::KidForm),
@@ -314,7 +352,11 @@ fn hash_envelopes_follow_their_rules() {
         (forged().payload(Some(&DIGEST[1..])), wrong_length(31)),
         (forged().payload(Some(&[7; 33])), wrong_length(33)),
         (forged().payload(None), StatementError::PayloadDetached),
-        (forged().protected(258, (-43_i64).into()), StatementError::EnvelopeHash { found: "-43".to_owned() }),
+        (forged().protected(258, (-18_i64).into()), StatementError::EnvelopeHash { found: "-18".to_owned() }),
+        (
+            forged().protected(258, (-43_i64).into()),
+            StatementError::EnvelopeDigestLength { algorithm: "sha384", expected: 48, found: 32 },
+        ),
         (
             forged().protected(258, Item::Text("sha256")),
             StatementError::EnvelopeHash { found: "that is not a number".to_owned() },

@@ -303,7 +303,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             claim_type: statement.claim_type().to_owned(),
             evidence: match statement.content() {
                 Content::HashEnvelope { digest, .. } => Some(*digest),
-                Content::Payload { .. } => None,
+                Content::Sha384Envelope { .. } | Content::Payload { .. } => None,
             },
             logged_at: receipts.first().map(Receipt::signed_at),
             receipts: services,

@@ -5,13 +5,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use docket_proof::crypto::SignatureAlgorithm;
 use docket_proof::key::{Issuer, KeyFile, SigningKey};
 
 use crate::cli::output::{Exit, Format, UsageError, data, json, say};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Make a key pair (ES256): FILE with the private key, and the public key beside it with the ending .pub
+    /// Make a key pair: FILE with the private key, and the public key beside it with the ending .pub
     Generate(GenerateArgs),
 }
 
@@ -23,6 +24,9 @@ pub(crate) struct GenerateArgs {
     /// Who signs with it, a URI; without it the key's thumbprint is its identity
     #[arg(long, value_name = "URI")]
     issuer: Option<Issuer>,
+    /// What it signs with: ES256, ES384, ES512, EdDSA, PS256 (RSA of 2048 bits), PS384 (3072) or PS512 (4096)
+    #[arg(long, value_name = "NAME", default_value_t = SignatureAlgorithm::Es256)]
+    algorithm: SignatureAlgorithm,
     /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -38,7 +42,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
     for path in [&args.out, &public_path] {
         anyhow::ensure!(!path.exists(), "{} exists; keys are never overwritten, choose another name", path.display());
     }
-    let key = SigningKey::generate();
+    let key = SigningKey::generate_for(args.algorithm);
     let issuer = args.issuer.unwrap_or_else(|| Issuer::of_key(key.public()));
     let file = KeyFile { issuer: Some(issuer.clone()), key };
     let public = file.to_public();
@@ -48,6 +52,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
     match args.output {
         Format::Json => json(&serde_json::json!({
             "private": args.out, "public": public_path, "issuer": issuer.as_str(), "thumbprint": thumbprint.to_string(),
+            "algorithm": args.algorithm.as_str(),
         }))?,
         Format::Text => {
             data(&format!("issuer      {issuer}"));

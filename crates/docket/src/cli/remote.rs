@@ -124,7 +124,7 @@ fn signed_document(claim: &ClaimMaterial, artifact: &Digest) -> Option<Digest> {
     let statement = SignedStatement::decode(&claim.statement.as_ref()?.bytes).ok()?;
     match statement.content() {
         Content::HashEnvelope { digest, .. } if statement.subject().digest() == Some(*artifact) => Some(*digest),
-        Content::HashEnvelope { .. } | Content::Payload { .. } => None,
+        Content::HashEnvelope { .. } | Content::Sha384Envelope { .. } | Content::Payload { .. } => None,
     }
 }
 

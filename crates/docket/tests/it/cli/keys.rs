@@ -71,3 +71,17 @@ async fn a_claim_needs_a_private_key_that_can_be_read() {
     }
     assert_eq!(desk.state(), before);
 }
+
+#[test]
+fn keys_are_made_for_the_algorithm_that_is_asked_for() {
+    let site = Site::without_data();
+    let shell = Shell::new(site.folder());
+    for algorithm in ["ES384", "ES512", "EdDSA", "PS256"] {
+        let line = format!("keys generate --out {algorithm}.key --algorithm {algorithm} --output json");
+        assert_eq!(shell.docket(&line).expect(0).json()["algorithm"], algorithm);
+        let text = std::fs::read_to_string(shell.path(&format!("{algorithm}.key"))).expect("text");
+        let key = docket_proof::key::KeyFile::parse(&text).expect("a key file").key;
+        assert_eq!(key.algorithm().as_str(), algorithm);
+    }
+    shell.docket("keys generate --out b.key --algorithm es256").fails(64, &["es256", "ES256, ES384, ES512"]);
+}
