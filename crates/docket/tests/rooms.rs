@@ -19,7 +19,7 @@ const EDGES: [(&str, &[&str]); 7] = [
 ];
 
 /// Programs beside the rooms: they may use any room, and no room may use them.
-const TOOLS: [&str; 1] = ["docket-bench"];
+const TOOLS: [&str; 2] = ["docket-bench", "docket-fuzz"];
 
 /// The rooms that are functions of their arguments.
 const PURE: [&str; 3] = ["docket-oci", "docket-proof", "docket-judge"];
@@ -144,7 +144,7 @@ fn nothing_is_left_for_later() {
     let root = workspace_root();
     // This file spells the words out, so it is the one that is not searched.
     let this = root.join("crates/docket/tests/rooms.rs");
-    let sources = ["crates", "bench"].into_iter().flat_map(|folder| rust_files(&root.join(folder)));
+    let sources = ["crates", "bench", "fuzz"].into_iter().flat_map(|folder| rust_files(&root.join(folder)));
 
     let mut broken = Vec::new();
     for source in sources.filter(|source| *source != this) {
