@@ -157,7 +157,7 @@ impl Signer {
     fn sign(&self, subject: Subject, document: Digest) -> anyhow::Result<Vec<u8>> {
         let issuer = self.file.issuer.clone().unwrap_or_else(|| Issuer::of_key(self.file.key.public()));
         let content = Content::HashEnvelope { digest: document, media_type: DOCUMENT_TYPE.to_owned() };
-        let draft = Draft { issuer, subject, issued_at: Some(self.now), content };
+        let draft = Draft { issuer, subject, issued_at: Some(self.now), content, typ: None };
         Ok(draft.sign(&self.file.key)?)
     }
 }

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Content type of an entry that admits an issuer: `{"name", "issuer", "public_key"}`, the key as SPKI PEM.
-pub const ISSUER_TYPE: &str = "application/vnd.docket.issuer.v0+json";
+pub const ISSUER_TYPE: &str = "application/vnd.docket.issuer.v1+json";
 /// Content type of an entry that ends an admission: `{"name"}`.
-pub const ISSUER_REMOVAL_TYPE: &str = "application/vnd.docket.issuer-removal.v0+json";
+pub const ISSUER_REMOVAL_TYPE: &str = "application/vnd.docket.issuer-removal.v1+json";
 
 /// Content types of all entries that change what is in force.
 pub(crate) const EFFECT_TYPES: [&str; 2] = [ISSUER_TYPE, ISSUER_REMOVAL_TYPE];

@@ -97,6 +97,12 @@ pub enum EngineError {
     /// Issuer: policy refuses the statement.
     #[error("{0}")]
     Refused(#[from] docket_judge::policy::Refusal),
+    /// Issuer: only the service itself says such things.
+    #[error(
+        "a statement with this service's name as `iss`, or with typ {}, is made by the service alone; sign in your own name",
+        crate::own::OWN_TYP
+    )]
+    OwnStatement,
     /// Caller: the place contradicts what is signed, or lacks what is needed there.
     #[error("{0}")]
     Place(#[from] PlaceError),

@@ -14,8 +14,8 @@ use crate::access::{Permit, Right};
 use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::instance::Instance;
-use crate::issuers::GENESIS_INDEX;
 use crate::manifest::{new_manifest, parts, references};
+use crate::own::GENESIS_INDEX;
 
 /// What was proved, and what could not be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -1,18 +1,14 @@
-//! What the service itself puts on the ledger: its genesis, and whom it admits.
+//! Whom the ledger admits: each admission, and its end, is an entry on it.
 
-use docket_judge::policy::{AdmittedIssuer, Basis};
+use docket_judge::policy::AdmittedIssuer;
 use docket_proof::key::{Issuer, PublicKey};
-use docket_proof::statement::{Content, Draft, SignedStatement, VerifiedStatement};
-use docket_proof::subject::Subject;
 
 use crate::access::{Permit, Right};
 use crate::effect::{Admission, Effect};
 use crate::error::EngineError;
 use crate::instance::Instance;
-use crate::ledger::{Candidate, Identity, Logged};
-
-/// Content type of the entry at index 0: `{"service", "log", "receipt_key"}`, the key as SPKI PEM.
-pub const GENESIS_TYPE: &str = "application/vnd.docket.genesis.v0+json";
+use crate::ledger::{Candidate, Logged};
+use crate::own::{log_subject, own_basis, own_statement};
 
 /// An admitted issuer.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -89,7 +85,8 @@ impl Instance {
     async fn log_effect(&self, effect: Effect, policy_entry: u64) -> Result<Option<u64>, EngineError> {
         let (content_type, payload) = effect.payload().expect("callers log changes");
         let now = self.clock.now();
-        let statement = own_statement(self.ledger.identity(), content_type, &payload, now)?;
+        let identity = self.ledger.identity();
+        let statement = own_statement(identity, log_subject(identity)?, content_type, &payload, now)?;
         let candidate = Candidate { statement, basis: own_basis(now), place: None, effect };
         match self.ledger.log(candidate, policy_entry).await? {
             Logged::Done { index, .. } => Ok(Some(index)),
@@ -106,41 +103,6 @@ impl Instance {
         }
         Ok(())
     }
-}
-
-/// What the service's own statements are decided by.
-fn own_basis(now: i64) -> Basis {
-    Basis { issuer_entry: GENESIS_INDEX, policy_entry: GENESIS_INDEX, decided_at: now }
-}
-
-/// The first entry of a ledger.
-pub(crate) fn genesis(identity: &Identity, now: i64) -> Result<Candidate, EngineError> {
-    let payload = serde_json::json!({
-        "service": identity.service.as_str(),
-        "log": identity.log,
-        "receipt_key": identity.receipt_key.public().to_spki_pem(),
-    });
-    let statement = own_statement(identity, GENESIS_TYPE, &payload, now)?;
-    Ok(Candidate { statement, basis: own_basis(now), place: None, effect: Effect::None })
-}
-
-/// Signs a statement about the log itself with the service's statement key.
-fn own_statement(
-    identity: &Identity,
-    content_type: &str,
-    payload: &serde_json::Value,
-    now: i64,
-) -> Result<VerifiedStatement, EngineError> {
-    let bytes = payload.to_string().into_bytes();
-    let draft = Draft {
-        issuer: identity.service.clone(),
-        subject: Subject::parse(&identity.log)
-            .map_err(|failure| EngineError::Settings { what: "log", why: failure.to_string() })?,
-        issued_at: Some(now),
-        content: Content::Payload { media_type: content_type.to_owned(), bytes },
-    };
-    let statement = SignedStatement::decode(&draft.sign(&identity.statement_key)?)?;
-    Ok(statement.verify(identity.statement_key.public())?)
 }
 
 fn view(issuer: &AdmittedIssuer) -> IssuerView {
@@ -161,8 +123,6 @@ fn check_name(name: &str) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// The entry that decides about the service's own statements.
-pub(crate) const GENESIS_INDEX: u64 = 0;
 /// Issuers that may be admitted at once; every registration looks among them.
 const ISSUERS_MAX: usize = 10_000;
 const NAME_BYTES_MAX: usize = 64;

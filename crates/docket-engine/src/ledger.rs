@@ -98,7 +98,7 @@ struct State {
 impl Ledger {
     /// Logs the genesis entry of a new ledger and gives the point for its first guard.
     pub(crate) async fn genesis(store: &Store, identity: &Identity, now: i64) -> Result<GuardPoint, EngineError> {
-        let candidate = crate::issuers::genesis(identity, now)?;
+        let candidate = crate::own::genesis(identity, now)?;
         let batch = batch::Batch::seal(identity, &Frontier::new(), None, &[candidate], now);
         store.append(batch.append).await?;
         Ok(GuardPoint { size: batch.head.size, root: batch.head.root })

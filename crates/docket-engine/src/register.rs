@@ -13,6 +13,7 @@ use crate::effect::Effect;
 use crate::error::{EngineError, PlaceError};
 use crate::instance::Instance;
 use crate::ledger::{Candidate, Logged, Place, own_manifest};
+use crate::own::claims_to_be_own;
 use crate::pending::Progress;
 
 /// A statement that is in the ledger.
@@ -48,9 +49,13 @@ impl Instance {
     /// entry, place and receipt are durable.
     pub async fn register(&self, permit: &Permit, statement: &[u8]) -> Result<Registered, EngineError> {
         let repository = permit.scope(Right::Claim)?;
+        let decoded = SignedStatement::decode(statement)?;
+        if claims_to_be_own(&decoded, self.service()) {
+            return self.own_again(&decoded).await;
+        }
         for _ in 0..DECISIONS_MAX {
             let policy = self.ledger.policy();
-            let decision = policy.policy.decide(SignedStatement::decode(statement)?, self.clock.now())?;
+            let decision = policy.policy.decide(decoded.clone(), self.clock.now())?;
             let entry_id = decision.statement.statement().entry_id();
             let place = match repository {
                 Some(repository) => Some(self.place(repository, decision.statement.statement()).await?),
@@ -67,6 +72,17 @@ impl Instance {
             }
         }
         Err(EngineError::PoolFull)
+    }
+
+    /// One of the service's own statements, sent back to it. It stands in the ledger or it is forged; where it becomes visible
+    /// is the service's affair. The genesis has no receipt to answer with.
+    async fn own_again(&self, statement: &SignedStatement) -> Result<Registered, EngineError> {
+        let entry_id = statement.entry_id();
+        let row = self.store.entry_by_id(entry_id.as_bytes()).await?;
+        let row = row.filter(|row| row.tree_size > 1 && row.index < self.ledger.head().size);
+        let row = row.ok_or(EngineError::OwnStatement)?;
+        let receipt = self.ledger.first_receipt(&row).await?;
+        Ok(Registered { entry_id, index: row.index, tree_size: row.tree_size, receipt, known: true })
     }
 
     /// A fresh receipt for an entry, or how far it is.

@@ -56,7 +56,7 @@ pub(crate) fn trust(issuers: bool) -> Trust {
 pub(crate) fn draft(subject: &Digest, content: Content) -> Draft {
     let repository = "wabbit/net-monitor".parse().expect("a repository name");
     let subject = Subject::artifact(&repository, subject);
-    Draft { issuer: wabbit_name(), subject, issued_at: Some(SIGNED_AT), content }
+    Draft { issuer: wabbit_name(), subject, issued_at: Some(SIGNED_AT), content, typ: None }
 }
 
 /// A statement that binds `document` to the artifact.

@@ -74,6 +74,7 @@ pub struct SignedStatement {
     subject: Subject,
     kid: Thumbprint,
     issued_at: Option<i64>,
+    typ: Option<String>,
     content: Content,
     claim_type: String,
     entry: Vec<u8>,
@@ -131,6 +132,11 @@ impl SignedStatement {
     /// When the issuer says it was signed (`iat`), in seconds since 1970. Nobody vouches for it.
     pub fn issued_at(&self) -> Option<i64> {
         self.issued_at
+    }
+
+    /// What kind of statement it says it is (`typ`, RFC 9596), if it says so by a media type.
+    pub fn typ(&self) -> Option<&str> {
+        self.typ.as_deref()
     }
 
     /// What is said.

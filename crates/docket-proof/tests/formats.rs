@@ -46,7 +46,7 @@ fn service_name() -> Issuer {
 fn draft(content: Content) -> Draft {
     let repository = "wabbit/net-monitor".parse().expect("a repository name");
     let subject = Subject::artifact(&repository, &Digest::of(Algorithm::Sha256, b"the manifest"));
-    Draft { issuer: wabbit_name(), subject, issued_at: Some(SIGNED_AT), content }
+    Draft { issuer: wabbit_name(), subject, issued_at: Some(SIGNED_AT), content, typ: None }
 }
 
 fn envelope() -> Draft {

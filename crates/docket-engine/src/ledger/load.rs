@@ -15,8 +15,8 @@ use crate::effect::{EFFECT_TYPES, Effect};
 use crate::error::EngineError;
 use crate::health::BatchClock;
 use crate::instance::Options;
-use crate::issuers::GENESIS_INDEX;
 use crate::ledger::{Head, Identity, PolicyInForce, Shared, State, tiles};
+use crate::own::GENESIS_INDEX;
 
 /// Opens the ledger. What is wrong with stored proofs is an error; a database older than the guard opens read-only.
 pub(super) async fn open(

@@ -1,10 +1,11 @@
 //! Statements that are refused: each says why, and nothing is changed by any of them.
 
-use docket_engine::{EngineError, PlaceError, Right};
+use docket_engine::{EngineError, GENESIS_TYPE, OWN_TYP, PlaceError, Right};
 use docket_judge::policy::Refusal;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::Reference;
-use docket_proof::statement::{Content, MAX_ENTRY_BYTES, MAX_STATEMENT_BYTES, StatementError};
+use docket_proof::key::Issuer;
+use docket_proof::statement::{Content, Draft, MAX_ENTRY_BYTES, MAX_STATEMENT_BYTES, StatementError};
 use docket_proof::subject::Subject;
 
 use crate::signer::{NOTE, Signer};
@@ -44,18 +45,55 @@ async fn a_statement_that_policy_refuses_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_service_signs_no_claims_for_others() {
-    let site = Site::new().await;
-    let genesis = site.close().await;
-    let key = std::fs::read_to_string(genesis.path().join("keys/statement.key")).expect("the statement key");
-    let key = docket_proof::key::KeyFile::parse(&key).expect("a key file");
-    let site = genesis.open().await;
-    let service = Signer { name: "self".to_owned(), issuer: site.service().clone(), key: key.key };
-    refused!(
-        site.log_only(&service.remark("by the service's own key")).await,
-        EngineError::Refused(Refusal::UnknownIssuer { .. })
-    );
-    assert_eq!(site.tree_size(), 1);
+async fn nobody_speaks_in_the_name_of_the_service() {
+    let (site, wabbit) = Site::with_issuer().await;
+    let artifact = site.push_artifact(HOME, b"layer").await;
+    let closed = site.close().await;
+    let key = std::fs::read_to_string(closed.path().join("keys/statement.key")).expect("the statement key");
+    let key = docket_proof::key::KeyFile::parse(&key).expect("a key file").key;
+    let site = closed.open().await;
+    let state = site.state().await;
+    let service = site.service().clone();
+    let content = || Content::Payload { media_type: GENESIS_TYPE.to_owned(), bytes: b"{}".to_vec() };
+    let subject = Subject::artifact(&HOME.parse().expect("a name"), &artifact);
+    let draft = |issuer: &Issuer, typ: Option<&str>| Draft {
+        issuer: issuer.clone(),
+        subject: subject.clone(),
+        issued_at: None,
+        content: content(),
+        typ: typ.map(str::to_owned),
+    };
+    let spelled = OWN_TYP.to_uppercase() + "; v=1";
+    for (draft, key) in [
+        // By the name alone, by the type alone however it is spelled, and with the very key: it is not on the ledger.
+        (draft(&service, None), &wabbit.key),
+        (draft(&wabbit.issuer, Some(OWN_TYP)), &wabbit.key),
+        (draft(&wabbit.issuer, Some(&spelled)), &wabbit.key),
+        (draft(&service, Some(OWN_TYP)), &key),
+    ] {
+        let forged = draft.sign(key).expect("a good draft");
+        refused!(site.log_only(&forged).await, EngineError::OwnStatement);
+        refused!(site.place(HOME, &forged).await, EngineError::OwnStatement);
+    }
+    let impostor = Signer { issuer: service, ..Signer::new("impostor") };
+    refused!(site.admit(&impostor).await, EngineError::IssuerIsService(_));
+    assert_eq!(site.state().await, state);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn an_own_statement_sent_back_is_known() {
+    let (site, _) = Site::with_issuer().await;
+    let closed = site.close().await;
+    let entries = crate::rows::Rows::open(&closed.path()).await.entries().await;
+    let site = closed.open().await;
+    let state = site.state().await;
+    // The genesis has no receipt of its own.
+    for (index, entry) in (1..).zip(&entries[1..]) {
+        let again = site.log_only(entry).await.expect("it stands in the ledger");
+        assert_eq!((again.index, again.known), (index, true));
+    }
+    assert_eq!(site.state().await, state);
     site.end().await;
 }
 

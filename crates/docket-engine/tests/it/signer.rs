@@ -54,7 +54,7 @@ impl Signer {
 
     /// Signs.
     pub(crate) fn sign(&self, subject: Subject, content: Content) -> Vec<u8> {
-        let draft = Draft { issuer: self.issuer.clone(), subject, issued_at: Some(1_700_000_000), content };
+        let draft = Draft { issuer: self.issuer.clone(), subject, issued_at: Some(1_700_000_000), content, typ: None };
         draft.sign(&self.key).expect("a good draft")
     }
 }

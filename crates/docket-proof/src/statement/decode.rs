@@ -27,6 +27,7 @@ impl SignedStatement {
         let subject = Subject::parse(header.subject)?;
         let payload = parts.payload.ok_or(StatementError::PayloadDetached)?;
         let content = content(&protected, &parts.unprotected, payload)?;
+        let typ = typ(&protected)?;
         let receipts = receipts(&parts.unprotected)?;
         let entry = Sign1 { unprotected: Map::new(), ..parts }.encode();
         if entry.len() > MAX_ENTRY_BYTES {
@@ -38,6 +39,7 @@ impl SignedStatement {
             subject,
             kid: header.kid,
             issued_at: header.issued_at,
+            typ,
             claim_type: claim_type(&content),
             content,
             entry_id: EntryId::of(&entry),
@@ -148,6 +150,17 @@ fn media_type(protected: &Map<'_>, label: i64) -> Result<String, StatementError>
     Ok(text.to_owned())
 }
 
+/// What kind of statement it says it is. Only a text is kept: a number stands for a registered content format, and every one of
+/// them says no more than that this is a COSE message.
+fn typ(protected: &Map<'_>) -> Result<Option<String>, StatementError> {
+    match lookup(protected, label::TYP) {
+        None => Ok(None),
+        Some(Item::Text(text)) => check_media_type(text).map(|()| Some((*text).to_owned())),
+        Some(number) if number.as_i64().is_some_and(|number| number >= 0) => Ok(None),
+        Some(_) => Err(StatementError::TypForm),
+    }
+}
+
 fn receipts(unprotected: &Map<'_>) -> Result<Vec<Vec<u8>>, StatementError> {
     let Some(item) = lookup(unprotected, label::RECEIPTS) else {
         return Ok(Vec::new());
@@ -166,6 +179,7 @@ const UNDERSTOOD: &[Item<'static>] = &[
     Item::Integer(label::CONTENT_TYPE as i128),
     Item::Integer(label::KID as i128),
     Item::Integer(label::CWT_CLAIMS as i128),
+    Item::Integer(label::TYP as i128),
     Item::Integer(label::PAYLOAD_HASH_ALG as i128),
     Item::Integer(label::PREIMAGE_CONTENT_TYPE as i128),
     Item::Integer(label::PAYLOAD_LOCATION as i128),

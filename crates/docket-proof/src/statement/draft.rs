@@ -19,6 +19,8 @@ pub struct Draft {
     pub issued_at: Option<i64>,
     /// What.
     pub content: Content,
+    /// What kind of statement it says it is (`typ`, RFC 9596), a media type.
+    pub typ: Option<String>,
 }
 
 impl Draft {
@@ -27,7 +29,8 @@ impl Draft {
     /// Everything but the signature is determined by the draft and the key.
     pub fn sign(&self, key: &SigningKey) -> Result<Vec<u8>, StatementError> {
         check_media_type(self.content.media_type())?;
-        let (content_labels, payload): (Map<'_>, &[u8]) = match &self.content {
+        self.typ.as_deref().map_or(Ok(()), check_media_type)?;
+        let (mut labels, payload): (Map<'_>, &[u8]) = match &self.content {
             Content::HashEnvelope { digest, media_type } => (
                 vec![
                     (label::PAYLOAD_HASH_ALG.into(), hash_number(digest.algorithm()).into()),
@@ -46,13 +49,14 @@ impl Draft {
                 (vec![(label::CONTENT_TYPE.into(), Item::Text(media_type))], bytes)
             }
         };
+        labels.extend(self.typ.as_deref().map(|typ| (label::TYP.into(), Item::Text(typ))));
         // Refused before the payload is copied; the entry with its header is measured below.
         if payload.len() > MAX_ENTRY_BYTES {
             return Err(StatementError::EntryTooLarge { bytes: payload.len() });
         }
         let kid = key.public().thumbprint();
         let protected =
-            header::encode(key.algorithm(), kid, &self.issuer, self.subject.as_str(), self.issued_at, content_labels);
+            header::encode(key.algorithm(), kid, &self.issuer, self.subject.as_str(), self.issued_at, labels);
         let signature = key.sign(&to_be_signed(&protected, payload));
         let entry =
             Sign1 { protected: &protected, unprotected: Map::new(), payload: Some(payload), signature: &signature }

@@ -82,6 +82,9 @@ pub enum StatementError {
     /// A media type outside its grammar.
     #[error("a media type reads type/subtype in up to {MAX_MEDIA_TYPE_BYTES} printable ASCII characters")]
     MediaType,
+    /// `typ` is neither text nor the number of a content format.
+    #[error("typ (label 16) is neither a media type nor the number of a CoAP content format")]
+    TypForm,
     /// Label 394 is not an array of byte strings.
     #[error("receipts (label 394) must be an array of byte strings; this is another, unsupported form")]
     ReceiptsForm,

@@ -23,6 +23,7 @@ fn draft() -> Draft {
             digest: Digest::of(Algorithm::Sha256, DOCUMENT),
             media_type: "application/vnd.cyclonedx+json".to_owned(),
         },
+        typ: None,
     }
 }
 
@@ -108,13 +109,15 @@ fn set<'a>(map: &mut Map<'a>, label: i64, value: Item<'a>) {
 
 #[test]
 fn what_was_drafted_is_what_is_read() {
-    for draft in [draft(), payload_draft(), Draft { issued_at: None, ..draft() }] {
+    let typed = Draft { typ: Some("application/vnd.wabbit.note+cose".to_owned()), ..draft() };
+    for draft in [draft(), payload_draft(), typed, Draft { issued_at: None, ..draft() }] {
         let bytes = signed(&draft);
         let statement = SignedStatement::decode(&bytes).expect("our own statement");
         assert_eq!(statement.issuer(), &draft.issuer);
         assert_eq!(statement.subject(), &draft.subject);
         assert_eq!(statement.issued_at(), draft.issued_at);
         assert_eq!(statement.content(), &draft.content);
+        assert_eq!(statement.typ(), draft.typ.as_deref());
         assert_eq!(statement.claim_type(), draft.content.media_type());
         assert_eq!(statement.kid(), testkeys::issuer().public().thumbprint());
         assert_eq!(statement.entry(), bytes);
@@ -338,6 +341,26 @@ fn headers_that_lack_or_demand_something_are_refused_by_name() {
     }
     let understood = array(vec![1_i64.into(), 4_i64.into(), 15_i64.into(), 258_i64.into()]);
     assert!(forged().protected(label::CRIT, understood).decode().is_ok());
+}
+
+#[test]
+fn a_typ_is_a_media_type_or_a_content_format() {
+    let kid = testkeys::issuer().public().thumbprint();
+    let typ = |item| Forged::new(&kid).protected(label::TYP, item).decode().map(|statement| statement.typ);
+    let crit = Item::Array(vec![label::TYP.into()]);
+    assert_eq!(typ(Item::Text("application/a+cose")), Ok(Some("application/a+cose".to_owned())));
+    assert_eq!(typ(18_i64.into()), Ok(None));
+    assert!(Forged::new(&kid).protected(label::TYP, 18_i64.into()).protected(label::CRIT, crit).decode().is_ok());
+    for (item, expected) in [
+        (Item::Text("a"), StatementError::MediaType),
+        (Item::Text("a/\u{1b}[2J"), StatementError::MediaType),
+        (Item::Bytes(b"a/b"), StatementError::TypForm),
+        ((-1_i64).into(), StatementError::TypForm),
+    ] {
+        assert_eq!(typ(item), Err(expected));
+    }
+    let draft = Draft { typ: Some("none".to_owned()), ..draft() };
+    assert_eq!(draft.sign(&testkeys::issuer()), Err(StatementError::MediaType));
 }
 
 #[test]

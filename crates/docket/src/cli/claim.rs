@@ -85,6 +85,7 @@ async fn add(args: AddArgs) -> anyhow::Result<Exit> {
         subject: Subject::artifact(&image.repository, &artifact.digest),
         issued_at: Some(clock().now()),
         content: Content::HashEnvelope { digest: document, media_type: media_type.clone() },
+        typ: None,
     };
     let statement = draft.sign(&key.key)?;
     // Only the blob goes up before the claim is accepted; the manifests that show it are written with the entry.

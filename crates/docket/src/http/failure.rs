@@ -128,7 +128,7 @@ impl Failure {
             }
             EngineError::Statement(failure) => bad(Code::ManifestInvalid).titled(statement_title(failure)),
             EngineError::Refused(Refusal::BadSignature { .. }) => bad(Code::Denied).titled("Bad Signature"),
-            EngineError::Refused(_) => bad(Code::Denied).titled("Rejected"),
+            EngineError::Refused(_) | EngineError::OwnStatement => bad(Code::Denied).titled("Rejected"),
             EngineError::Place(_) => bad(Code::ManifestInvalid).titled("Wrong Place"),
             EngineError::IssuerExists(_)
             | EngineError::IssuerName(_)

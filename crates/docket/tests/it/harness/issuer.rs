@@ -66,7 +66,7 @@ impl Issuer {
 
     fn sign(&self, subject: &Subject, content: Content) -> Vec<u8> {
         let (issuer, subject) = (self.identity.clone(), subject.clone());
-        let draft = Draft { issuer, subject, issued_at: Some(1_700_000_000), content };
+        let draft = Draft { issuer, subject, issued_at: Some(1_700_000_000), content, typ: None };
         draft.sign(&self.key).expect("a small statement")
     }
 }

@@ -1,0 +1,66 @@
+//! What the service itself says on its ledger: own `iss`, own key, own `typ`. Nobody else can: whoever sends such a statement
+//! gets the entry that it is, or a refusal.
+
+use docket_judge::policy::Basis;
+use docket_oci::media::essence;
+use docket_proof::key::Issuer;
+use docket_proof::statement::{Content, Draft, SignedStatement, VerifiedStatement};
+use docket_proof::subject::Subject;
+
+use crate::effect::Effect;
+use crate::error::EngineError;
+use crate::ledger::{Candidate, Identity};
+
+/// `typ` of every statement that the service makes itself, and of no other on its ledger.
+pub const OWN_TYP: &str = "application/vnd.docket.own+cose";
+/// Content type of the entry at index 0: `{"service", "log", "receipt_key"}`, the key as SPKI PEM.
+pub const GENESIS_TYPE: &str = "application/vnd.docket.genesis.v1+json";
+
+/// The first entry of a ledger.
+pub(crate) fn genesis(identity: &Identity, now: i64) -> Result<Candidate, EngineError> {
+    let payload = serde_json::json!({
+        "service": identity.service.as_str(),
+        "log": identity.log,
+        "receipt_key": identity.receipt_key.public().to_spki_pem(),
+    });
+    let statement = own_statement(identity, log_subject(identity)?, GENESIS_TYPE, &payload, now)?;
+    Ok(Candidate { statement, basis: own_basis(now), place: None, effect: Effect::None })
+}
+
+/// What the service's own statements are decided by.
+pub(crate) fn own_basis(now: i64) -> Basis {
+    Basis { issuer_entry: GENESIS_INDEX, policy_entry: GENESIS_INDEX, decided_at: now }
+}
+
+/// The log itself, as what a statement is about.
+pub(crate) fn log_subject(identity: &Identity) -> Result<Subject, EngineError> {
+    Subject::parse(&identity.log).map_err(|failure| EngineError::Settings { what: "log", why: failure.to_string() })
+}
+
+/// Signs a statement of the service with its statement key.
+pub(crate) fn own_statement(
+    identity: &Identity,
+    subject: Subject,
+    content_type: &str,
+    payload: &serde_json::Value,
+    now: i64,
+) -> Result<VerifiedStatement, EngineError> {
+    let bytes = payload.to_string().into_bytes();
+    let draft = Draft {
+        issuer: identity.service.clone(),
+        subject,
+        issued_at: Some(now),
+        content: Content::Payload { media_type: content_type.to_owned(), bytes },
+        typ: Some(OWN_TYP.to_owned()),
+    };
+    let statement = SignedStatement::decode(&draft.sign(&identity.statement_key)?)?;
+    Ok(statement.verify(identity.statement_key.public())?)
+}
+
+/// Whether a statement says that it is one of the service's own. Media types know no case.
+pub(crate) fn claims_to_be_own(statement: &SignedStatement, service: &Issuer) -> bool {
+    statement.issuer() == service || statement.typ().is_some_and(|typ| essence(typ).eq_ignore_ascii_case(OWN_TYP))
+}
+
+/// The entry that decides about the service's own statements.
+pub(crate) const GENESIS_INDEX: u64 = 0;
