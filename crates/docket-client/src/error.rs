@@ -51,6 +51,12 @@ pub enum ClientError {
     /// The certificates to trust cannot be read.
     #[error("the certificates to trust are not valid pem")]
     Certificates(#[source] reqwest::Error),
+    /// A URL leads to no witness.
+    #[error("{url:?} is no place of a witness: an http:// or https:// URL without '?' and '#' is expected")]
+    WitnessUrl {
+        /// The URL.
+        url: String,
+    },
     /// A path cannot be put behind a registry's address.
     #[error("{path:?} is no path of a registry")]
     Path {

@@ -14,6 +14,7 @@ pub mod registry;
 pub mod source;
 #[cfg(test)]
 mod testing;
+pub mod witness;
 
 pub use auth::{Credentials, Login};
 pub use copy::{Copied, CopyOptions, Destination, Progress, copy};
@@ -23,3 +24,4 @@ pub use layout::{Layout, LayoutWriter};
 pub use reference::Transport;
 pub use registry::{FetchedManifest, Options, Registry, Reply};
 pub use source::{Opened, Source};
+pub use witness::{Witness, WitnessReply};

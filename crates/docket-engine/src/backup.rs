@@ -121,7 +121,8 @@ fn empty_or_new(folder: &Path) -> Result<(), EngineError> {
 }
 
 fn copy_keys(from: &DataFolder, to: &DataFolder) -> Result<(), EngineError> {
-    for (from, to) in [(from.receipt_key(), to.receipt_key()), (from.statement_key(), to.statement_key())] {
+    for key in [DataFolder::receipt_key, DataFolder::statement_key, DataFolder::checkpoint_key] {
+        let (from, to) = (key(from), key(to));
         let key = fs::read(&from).map_err(|source| StoreError::File { verb: "read", path: from, source })?;
         write_secret(&to, &key)?;
     }

@@ -155,6 +155,14 @@ pub enum EngineError {
     /// Stored data: a proof of our own does not hold.
     #[error("stored data does not prove: {0}; run `docket fsck`")]
     Unproven(String),
+    /// Peer: what a witness answered is no cosignature of the checkpoint.
+    #[error("the witness {witness} did not cosign the checkpoint: {why}")]
+    Cosignature {
+        /// Its name.
+        witness: String,
+        /// What is wrong.
+        why: String,
+    },
     /// Environment: the batch could not be stored, and certainly was not.
     #[error("nothing was logged, try again: {0}")]
     NotLogged(std::sync::Arc<StoreError>),

@@ -25,6 +25,10 @@ pub struct Stats {
     pub registrations_waiting: u64,
     /// Entries in the ledger.
     pub ledger_entries: u64,
+    /// Entries in the published checkpoint; fewer where witnesses have not cosigned the newest.
+    pub published_entries: u64,
+    /// For each witness, the entries it cosigned last.
+    pub cosigned_entries: Vec<(String, u64)>,
     /// Seconds since its newest head was signed.
     pub head_age_s: u64,
     /// Whether it takes entries.
@@ -48,6 +52,8 @@ impl Instance {
         let read = tokio::task::spawn_blocking(move || (store.stats(), store.disk_space().ok())).await;
         let (store, disk) = read.unwrap_or_else(|_| (self.store.stats(), None));
         let head = self.ledger.head();
+        // A read that fails now leaves the numbers out of one scrape.
+        let cosigned = self.cosigned_sizes().await.unwrap_or_default();
         Stats {
             store,
             disk,
@@ -55,6 +61,8 @@ impl Instance {
             uploads_open: self.uploads.sessions.open_now(),
             registrations_waiting: self.ledger.waiting(),
             ledger_entries: head.size,
+            published_entries: *self.ledger.published().borrow(),
+            cosigned_entries: cosigned.into_iter().map(|(key, size)| (key.name().to_string(), size)).collect(),
             head_age_s: u64::try_from(self.clock.now() - head.signed_at).unwrap_or(0),
             is_read_only: self.read_only().is_some(),
         }

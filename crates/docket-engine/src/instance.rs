@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use docket_proof::crypto::SignatureAlgorithm;
 use docket_proof::key::{Issuer, KeyFile, PublicKey, SigningKey};
+use docket_proof::log_policy::LogPolicy;
+use docket_proof::note::{KeyName, NoteKey, NoteKeyKind, NoteSigner};
 use docket_store::keys::DataFolder;
 use docket_store::{BlobStorage, HeadGuard, Store, StoreError};
 
@@ -34,6 +36,8 @@ pub struct Options {
     pub upload_idle_seconds_max: u64,
     /// Where blobs above the size of a row are kept.
     pub storage: BlobStorage,
+    /// Whose cosignatures a checkpoint needs before it is published; `None` = nobody's.
+    pub witnesses: Option<LogPolicy>,
 }
 
 /// What `create` made.
@@ -45,6 +49,8 @@ pub struct Created {
     pub log: String,
     /// Key that consumers pin.
     pub receipt_key: PublicKey,
+    /// Key that monitors and witnesses know the log by.
+    pub checkpoint_key: NoteKey,
 }
 
 /// An open data folder. Cheap to share behind an `Arc`.
@@ -67,19 +73,22 @@ impl Instance {
     /// A crash in here leaves a folder that `open` refuses and that can be deleted: nothing was ever answered from it.
     pub async fn create(folder: &Path, service: Issuer, clock: &Clock) -> Result<Created, EngineError> {
         let log = log_name(&service)?;
+        let checkpoint_key = NoteSigner::generate(key_name(&log)?, NoteKeyKind::Ed25519);
         let folder = DataFolder::new(folder);
         let store = Store::create(folder.clone(), &[("service", service.as_str()), ("log", &log)]).await?;
         let receipt_key = SigningKey::generate();
         let statement_key = SigningKey::generate();
         write_key(&folder.receipt_key(), &receipt_key, &service)?;
         write_key(&folder.statement_key(), &statement_key, &service)?;
-        let public = receipt_key.public().clone();
-        let identity = Identity { service: service.clone(), log: log.clone(), receipt_key, statement_key };
+        write_secret(&folder.checkpoint_key(), checkpoint_key.to_text(&service).as_bytes())?;
+        let (public, note_key) = (receipt_key.public().clone(), checkpoint_key.public().clone());
+        let identity =
+            Identity { service: service.clone(), log: log.clone(), receipt_key, statement_key, checkpoint_key };
         let point = Ledger::genesis(&store, &identity, clock.now()).await?;
         HeadGuard::create(&folder.guard(), point)?;
         store.sync_names()?;
         store.close().await;
-        Ok(Created { service, log, receipt_key: public })
+        Ok(Created { service, log, receipt_key: public, checkpoint_key: note_key })
     }
 
     /// Opens what `create` made and checks the ledger's head against its guard and its signature.
@@ -102,11 +111,16 @@ impl Instance {
         let service = setting("service").await?;
         let service: Issuer =
             service.parse().map_err(|_| EngineError::Settings { what: "service", why: "it is no URI".to_owned() })?;
+        let (log, folder) = (setting("log").await?, store.folder());
+        let name = key_name(&log)?;
         let identity = Identity {
-            log: setting("log").await?,
-            receipt_key: read_key(&store.folder().receipt_key(), "the receipt key")?,
-            statement_key: read_key(&store.folder().statement_key(), "the statement key")?,
+            receipt_key: read_key(&folder.receipt_key(), "the receipt key", es256)?,
+            statement_key: read_key(&folder.statement_key(), "the statement key", es256)?,
+            checkpoint_key: read_key(&folder.checkpoint_key(), "the checkpoint key", |text| {
+                NoteSigner::parse(name, NoteKeyKind::Ed25519, text).map_err(|failure| failure.to_string())
+            })?,
             service,
+            log,
         };
         let ledger = Ledger::open(Arc::clone(&store), identity, &options).await?;
         let (blobs, clock) = (store.blobs().clone(), options.clock.clone());
@@ -159,6 +173,11 @@ impl Instance {
         vec![self.ledger.identity().receipt_key.public()]
     }
 
+    /// The key that monitors and witnesses know the log by.
+    pub fn checkpoint_key(&self) -> &NoteKey {
+        self.ledger.identity().checkpoint_key.public()
+    }
+
     /// Whether this is a restored copy that takes no changes yet.
     pub fn is_restored(&self) -> bool {
         self.store.is_restored()
@@ -196,15 +215,29 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), EngineError>
     Ok(())
 }
 
-fn read_key(path: &Path, what: &'static str) -> Result<SigningKey, EngineError> {
+fn read_key<K>(
+    path: &Path,
+    what: &'static str,
+    parse: impl FnOnce(&str) -> Result<K, String>,
+) -> Result<K, EngineError> {
     let unusable = |why: String| EngineError::Settings { what, why };
     let text = fs::read_to_string(path).map_err(|source| unusable(format!("{}: {source}", path.display())))?;
-    let file = KeyFile::parse(&text).map_err(|source| unusable(format!("{}: {source}", path.display())))?;
+    parse(&text).map_err(|source| unusable(format!("{}: {source}", path.display())))
+}
+
+fn es256(text: &str) -> Result<SigningKey, String> {
+    let key = KeyFile::parse(text).map_err(|failure| failure.to_string())?.key;
     // Whoever verifies our receipts may know no other algorithm.
-    if file.key.algorithm() != SignatureAlgorithm::Es256 {
-        return Err(unusable(format!("{}: it signs with {}, not ES256", path.display(), file.key.algorithm())));
+    if key.algorithm() == SignatureAlgorithm::Es256 {
+        Ok(key)
+    } else {
+        Err(format!("it signs with {}, not ES256", key.algorithm()))
     }
-    Ok(file.key)
+}
+
+/// A log signs its checkpoints under its own name.
+fn key_name(log: &str) -> Result<KeyName, EngineError> {
+    log.parse().map_err(|_| EngineError::Settings { what: "log", why: "its name has a space or a '+'".to_owned() })
 }
 
 /// Closes the store once nobody else holds it.

@@ -1,11 +1,13 @@
 //! The ledger: an append-only Merkle tree over entries, one batch at a time.
 //!
 //! `pool` gathers what waits, `sequence` tells how a batch is logged, `batch` makes its bytes (and does no I/O), `load`
-//! opens the ledger and settles what a crash left, `receipts` proves entries, `tiles` keeps the tree's inner hashes.
+//! opens the ledger and settles what a crash left, `receipts` proves entries, `tiles` keeps the tree's inner hashes,
+//! `public` is the log as strangers see it.
 
 mod batch;
 mod load;
 mod pool;
+mod public;
 mod receipts;
 mod sequence;
 mod tiles;
@@ -18,6 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use docket_judge::policy::Policy;
 use docket_proof::key::{Issuer, SigningKey};
 use docket_proof::merkle::{Frontier, Hash};
+use docket_proof::note::NoteSigner;
 use docket_proof::receipt::BatchSeal;
 use docket_store::{GuardPoint, HeadGuard, Store};
 use tokio::sync::watch;
@@ -39,6 +42,8 @@ pub(crate) struct Identity {
     pub receipt_key: SigningKey,
     /// Signs the service's own statements.
     pub statement_key: SigningKey,
+    /// Signs checkpoints, under the name of the log.
+    pub checkpoint_key: NoteSigner,
 }
 
 /// A tree that may be spoken of: committed, guarded, signed.
@@ -85,6 +90,7 @@ pub(crate) struct Shared {
     state: RwLock<State>,
     /// Size of the newest guarded tree, for those who wait for it.
     guarded: watch::Sender<u64>,
+    publication: public::Publication,
 }
 
 #[derive(Debug)]

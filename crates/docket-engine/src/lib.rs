@@ -2,7 +2,7 @@
 //!
 //! An [`Instance`] is an open data folder. Registry verbs are in `upload`, `mount`, `manifest`, `content` and `listing`; the
 //! ledger in `register` and `ledger`; questions in `query`; what an operator does in `gc`, `fsck`, `backup` and `recover`;
-//! how the instance is in `health`. Every verb takes a [`Permit`], which only [`Access`] can make.
+//! how the instance is in `health`; what strangers see of the ledger in `public_log`. Every verb takes a [`Permit`], which only [`Access`] can make.
 
 mod access;
 mod backup;
@@ -23,6 +23,7 @@ mod manifest;
 mod mount;
 mod own;
 mod pending;
+mod public_log;
 mod query;
 mod recover;
 mod register;
@@ -51,6 +52,7 @@ pub use listing::ReferrersPage;
 pub use manifest::StoredManifest;
 pub use own::{GENESIS_TYPE, OWN_TYP};
 pub use pending::Registration;
+pub use public_log::{ForWitness, ProofState};
 pub use query::{CLAIMS_PAGE_MAX, Claim, ClaimPage, ClaimPlacement, ClaimQuery, DecidedBy};
 pub use recover::{Evidence, RecoverError, Recovered};
 pub use register::{EntryState, Registered};

@@ -13,7 +13,8 @@ use crate::ledger::{Candidate, Identity};
 
 /// `typ` of every statement that the service makes itself, and of no other on its ledger.
 pub const OWN_TYP: &str = "application/vnd.docket.own+cose";
-/// Content type of the entry at index 0: `{"service", "log", "receipt_key"}`, the key as SPKI PEM.
+/// Content type of the entry at index 0: `{"service", "log", "receipt_key", "checkpoint_key"}`, the first key as SPKI PEM, the
+/// other as a verifier key of C2SP signed-note.
 pub const GENESIS_TYPE: &str = "application/vnd.docket.genesis.v1+json";
 
 /// The first entry of a ledger.
@@ -22,6 +23,7 @@ pub(crate) fn genesis(identity: &Identity, now: i64) -> Result<Candidate, Engine
         "service": identity.service.as_str(),
         "log": identity.log,
         "receipt_key": identity.receipt_key.public().to_spki_pem(),
+        "checkpoint_key": identity.checkpoint_key.public().to_string(),
     });
     let statement = own_statement(identity, log_subject(identity)?, GENESIS_TYPE, &payload, now)?;
     Ok(Candidate { statement, basis: own_basis(now), place: None, effect: Effect::None })

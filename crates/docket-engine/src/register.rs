@@ -6,7 +6,7 @@ use docket_oci::digest::Digest;
 use docket_oci::manifest::{Descriptor, Manifest};
 use docket_oci::name::{Reference, RepositoryName};
 use docket_proof::statement::{Content, EntryId, SignedStatement};
-use docket_store::NewManifest;
+use docket_store::{EntryRow, NewManifest};
 
 use crate::access::{Permit, Right};
 use crate::effect::Effect;
@@ -98,23 +98,32 @@ impl Instance {
         };
         // Before the ledger is asked: what ends in between is found there.
         let progress = self.pending.progress(entry_id, |place| shows_all || place.is_some_and(is_here));
-        let row = self.store.entry_by_id(entry_id.as_bytes()).await?;
-        // A committed entry that is not guarded yet is not spoken of yet.
-        if let Some(row) = row.filter(|row| row.index < self.ledger.head().size) {
-            let is_shown = shows_all || {
-                let placements = self.store.placements(&[row.index]).await?;
-                placements.iter().any(|placement| is_here(&placement.repository))
-            };
-            if is_shown {
-                let receipt = self.ledger.fresh_receipt(&row).await?;
-                return Ok(receipt.map_or(EntryState::Pending, EntryState::Logged));
-            }
+        if let Some(row) = self.shown_entry(entry_id, shows_all, &is_here).await? {
+            let receipt = self.ledger.fresh_receipt(&row).await?;
+            return Ok(receipt.map_or(EntryState::Pending, EntryState::Logged));
         }
         Ok(match progress {
             Some(Progress::Running) => EntryState::Pending,
             Some(Progress::Failed(failure)) => EntryState::Failed(failure),
             None => EntryState::Absent,
         })
+    }
+
+    /// An entry that may be spoken of, if all of them are shown or it is placed where `is_here`.
+    pub(crate) async fn shown_entry(
+        &self,
+        entry_id: &EntryId,
+        shows_all: bool,
+        is_here: &(dyn Fn(&RepositoryName) -> bool + Sync),
+    ) -> Result<Option<EntryRow>, EngineError> {
+        let row = self.store.entry_by_id(entry_id.as_bytes()).await?;
+        // A committed entry that is not guarded yet is not spoken of yet.
+        let Some(row) = row.filter(|row| row.index < self.ledger.head().size) else { return Ok(None) };
+        let is_shown = shows_all || {
+            let placements = self.store.placements(&[row.index]).await?;
+            placements.iter().any(|placement| is_here(&placement.repository))
+        };
+        Ok(is_shown.then_some(row))
     }
 
     /// Finds where a statement becomes visible in a repository. Compared by digest: the path of a request is not

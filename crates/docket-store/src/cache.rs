@@ -124,6 +124,7 @@ impl RowCache {
                 // removed; content goes only once no link shows it, and without a link nothing is kept.
                 Change::Append(_)
                 | Change::Place(_)
+                | Change::Cosign { .. }
                 | Change::Remove(
                     Removal::References { .. }
                     | Removal::Links { .. }

@@ -7,7 +7,9 @@ use docket_oci::name::{Reference, RepositoryName, Tag};
 use futures_util::StreamExt as _;
 use sqlx::sqlite::SqliteRow;
 
-use crate::change::{BatchRow, BlobBody, BlobRow, EntryRow, HeadRow, HeldBlob, ManifestRow, PlacementRow, ReferrerRow};
+use crate::change::{
+    BatchRow, BlobBody, BlobRow, CosignatureRow, EntryRow, HeadRow, HeldBlob, ManifestRow, PlacementRow, ReferrerRow,
+};
 use crate::rows::{KIND_FILE, KIND_INLINE, KIND_RECEIPT, KIND_STATEMENT};
 use crate::sql::{Lookup, Value, column, fetch, fetch_all, fetch_optional};
 use crate::{Store, StoreError};
@@ -273,6 +275,15 @@ impl Store {
         const TEXT: &str = "SELECT leaf FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx";
         let rows = fetch_all(&self.readers, TEXT, &[first.into(), end.into()]).await;
         rows.map_err(StoreError::database("read leaves"))?.iter().map(|row| hash(row, 0)).collect()
+    }
+
+    /// All that is kept of what witnesses said, the largest trees first: a few rows for each that was ever configured.
+    pub async fn cosignatures(&self) -> Result<Vec<CosignatureRow>, StoreError> {
+        const TEXT: &str = "SELECT witness, tree_size, line FROM cosignature ORDER BY tree_size DESC, witness";
+        let rows = fetch_all(&self.readers, TEXT, &[]).await.map_err(StoreError::database("read cosignatures"))?;
+        let row =
+            |row| Ok(CosignatureRow { witness: column(row, 0)?, tree_size: number(row, 1)?, line: column(row, 2)? });
+        rows.iter().map(row).collect()
     }
 
     /// Entries that match, oldest first, from index `from` and below `below`, at most `limit`.

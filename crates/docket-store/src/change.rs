@@ -255,6 +255,17 @@ pub struct NewPlacement {
     pub required_manifests: Vec<Digest>,
 }
 
+/// What a witness said of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CosignatureRow {
+    /// Its verifier key.
+    pub witness: String,
+    /// Size of the tree it cosigned.
+    pub tree_size: u64,
+    /// Its line in the note.
+    pub line: String,
+}
+
 /// One batch for the ledger; all of it commits, or none.
 #[derive(Debug, Clone)]
 pub struct Append {
@@ -329,6 +340,7 @@ pub(crate) enum Change {
     DeleteManifest { repository: RepositoryName, digest: Digest, fixed: FixedTags },
     Append(Box<Append>),
     Place(Box<NewPlacement>),
+    Cosign { row: CosignatureRow, keep_size: u64 },
     Remove(Removal),
 }
 
@@ -344,6 +356,7 @@ impl Change {
             | Self::DeleteTag { .. }
             | Self::DeleteManifest { .. }
             | Self::Place(_)
+            | Self::Cosign { .. }
             | Self::Remove(_) => 0,
         }
     }

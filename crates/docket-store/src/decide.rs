@@ -159,8 +159,9 @@ impl<'a> Run<'a> {
             Change::DeleteBlob { .. }
             | Change::DeleteTag { .. }
             | Change::DeleteManifest { .. }
+            | Change::Cosign { .. }
             | Change::Remove(_) => {
-                unreachable!("the writer runs deletions itself")
+                unreachable!("the writer runs these itself")
             }
         }
     }
@@ -355,6 +356,7 @@ impl<'a> Asked<'a> {
             Change::DeleteBlob { .. }
             | Change::DeleteTag { .. }
             | Change::DeleteManifest { .. }
+            | Change::Cosign { .. }
             | Change::Remove(_) => {}
         }
     }

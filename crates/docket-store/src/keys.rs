@@ -8,6 +8,7 @@
 //! ├── admin.sock            the running server's admin socket (file permission is the authority)
 //! ├── keys/receipt.key      signs tree heads, and so receipts
 //! ├── keys/statement.key    signs the service's own statements (genesis, issuers)
+//! ├── keys/checkpoint.key   signs checkpoints (C2SP notes)
 //! ├── keys/token.key        signs the tokens that clients get for passwords; made when there are access rules
 //! ├── blobs/<alg>/<hex>     content above 64 KiB; smaller content is a row
 //! ├── quarantine/<alg>/<hex> damaged content that fsck set aside; for people to look at, nothing reads it
@@ -70,6 +71,11 @@ impl DataFolder {
     /// Key of the service's own statements.
     pub fn statement_key(&self) -> PathBuf {
         self.keys().join("statement.key")
+    }
+
+    /// Key of the checkpoints.
+    pub fn checkpoint_key(&self) -> PathBuf {
+        self.keys().join("checkpoint.key")
     }
 
     /// Key of the tokens.

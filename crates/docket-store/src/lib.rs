@@ -34,9 +34,9 @@ pub use blobs::{
 };
 pub use catalog::ClaimFilter;
 pub use change::{
-    Append, AppendOutcome, BatchRow, BlobBody, BlobRow, DeleteOutcome, EntryRow, FixedTags, HeadRow, HeldBlob,
-    ManifestPut, ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow, PutOutcome,
-    ReferrerRow,
+    Append, AppendOutcome, BatchRow, BlobBody, BlobRow, CosignatureRow, DeleteOutcome, EntryRow, FixedTags, HeadRow,
+    HeldBlob, ManifestPut, ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow,
+    PutOutcome, ReferrerRow,
 };
 pub use claims::RemoveClaim;
 pub use collect::{KeptFile, LinkKey, Look, ReferenceKey};

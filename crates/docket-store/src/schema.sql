@@ -83,6 +83,15 @@ CREATE TABLE batch (
     signature {BYTES} NOT NULL
 );
 
+-- What witnesses said of the log's checkpoints: for each witness (its verifier key) the newest, and the one at the size of
+-- the checkpoint that is published. `line` is the signature line of the note.
+CREATE TABLE cosignature (
+    witness {TEXTKEY} NOT NULL,
+    tree_size BIGINT NOT NULL,
+    line TEXT NOT NULL,
+    PRIMARY KEY (witness, tree_size)
+) {ROWLESS};
+
 -- The ledger. `bytes` are what the leaf hashes; `path` is the inclusion path in the tree of `tree_size`.
 -- `issuer_entry` admitted the issuer, `policy_entry` holds the registration policy, and `decided_at` (Unix seconds) was now
 -- for it. The claim columns are the query index: same row, same commit.

@@ -12,7 +12,8 @@ use crate::StoreError;
 use crate::blobs::{BlobStorage, Blobs, StagedBlob};
 use crate::cache::RowCache;
 use crate::change::{
-    Append, AppendOutcome, Change, DeleteOutcome, FixedTags, ManifestPut, NewPlacement, Outcome, PutOutcome,
+    Append, AppendOutcome, Change, CosignatureRow, DeleteOutcome, FixedTags, ManifestPut, NewPlacement, Outcome,
+    PutOutcome,
 };
 use crate::copy::RESTORED;
 use crate::durable::{Folders, make_private, must_sync, sync_folder};
@@ -208,6 +209,11 @@ impl Store {
     /// Extends the ledger by a batch: entries, index, placements, issuers and head, all or nothing.
     pub async fn append(&self, append: Append) -> Result<AppendOutcome, StoreError> {
         self.writer.write(Change::Append(Box::new(append))).await.map(append_outcome)
+    }
+
+    /// Keeps what a witness said, and of what it said before only what it said of the tree of `keep_size`.
+    pub async fn cosign(&self, row: CosignatureRow, keep_size: u64) -> Result<(), StoreError> {
+        self.writer.write(Change::Cosign { row, keep_size }).await.map(drop)
     }
 
     /// Makes an entry that stands already visible in one more repository.

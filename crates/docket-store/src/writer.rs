@@ -187,9 +187,9 @@ impl WriterTask {
         let mut outcomes = Vec::with_capacity(changes.len());
         let mut rest = changes;
         while let Some(first) = rest.first() {
-            let additions = rest.iter().take_while(|change| !is_deletion(change)).count();
+            let additions = rest.iter().take_while(|change| !is_alone(change)).count();
             if additions == 0 {
-                outcomes.push(delete(&mut transaction, first).await?);
+                outcomes.push(run_alone(&mut transaction, first).await?);
                 rest = &rest[1..];
                 continue;
             }
@@ -221,11 +221,14 @@ pub(crate) fn end(why: &str) -> ! {
     std::process::abort()
 }
 
-fn is_deletion(change: &Change) -> bool {
+/// Whether a change runs by itself: it removes, or is of a table that nothing else speaks of.
+fn is_alone(change: &Change) -> bool {
     match change {
-        Change::DeleteBlob { .. } | Change::DeleteTag { .. } | Change::DeleteManifest { .. } | Change::Remove(_) => {
-            true
-        }
+        Change::DeleteBlob { .. }
+        | Change::DeleteTag { .. }
+        | Change::DeleteManifest { .. }
+        | Change::Cosign { .. }
+        | Change::Remove(_) => true,
         Change::PutBlob { .. }
         | Change::MountBlob { .. }
         | Change::PutManifest(_)
@@ -234,8 +237,8 @@ fn is_deletion(change: &Change) -> bool {
     }
 }
 
-/// Deletions are rare: each runs by itself, between the runs of additions around it.
-async fn delete(connection: &mut SqliteConnection, change: &Change) -> Result<Outcome, sqlx::Error> {
+/// These are rare: each runs by itself, between the runs of additions around it.
+async fn run_alone(connection: &mut SqliteConnection, change: &Change) -> Result<Outcome, sqlx::Error> {
     const THIS_TAG: &str = "SELECT name FROM tag WHERE repo_id = $1 AND name = $2";
     const TAGS_ON_IT: &str = "SELECT name FROM tag WHERE repo_id = $1 AND digest_id = $2";
     let deleted = match change {
@@ -260,6 +263,15 @@ async fn delete(connection: &mut SqliteConnection, change: &Change) -> Result<Ou
             }
             execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND digest_id = $2", &keys).await?;
             execute(connection, "DELETE FROM manifest WHERE repo_id = $1 AND digest_id = $2", &keys).await?
+        }
+        Change::Cosign { row, keep_size } => {
+            const KEEP: &str = "INSERT INTO cosignature (witness, tree_size, line) VALUES ($1, $2, $3) \
+                ON CONFLICT (witness, tree_size) DO UPDATE SET line = excluded.line";
+            const FORGET: &str = "DELETE FROM cosignature WHERE witness = $1 AND tree_size <> $2 AND tree_size <> $3";
+            let (witness, size) = (Value::from(row.witness.as_str()), Value::from(row.tree_size));
+            execute(connection, KEEP, &[witness.clone(), size.clone(), row.line.as_str().into()]).await?;
+            execute(connection, FORGET, &[witness, size, (*keep_size).into()]).await?;
+            return Ok(Outcome::Done);
         }
         Change::Remove(removal) => return remove(connection, removal).await,
         Change::PutBlob { .. }

@@ -8,6 +8,7 @@ mod gc;
 mod init;
 mod issuer;
 mod keys;
+mod log;
 mod ls;
 mod operator;
 mod output;
@@ -52,6 +53,9 @@ enum Command {
     /// Say something about an artifact, or ask what was said
     #[command(subcommand)]
     Claim(claim::Command),
+    /// Follow a service's public log, and prove what it holds
+    #[command(subcommand)]
+    Log(log::Command),
     /// Show an artifact with its tags, evidence, claims and receipts
     Show(show::Args),
     /// List repositories, or the tags of one
@@ -100,6 +104,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Issuer(command) => issuer::run(command).await,
         Command::Trust(command) => trust::run(command).await,
         Command::Claim(command) => claim::run(command).await,
+        Command::Log(command) => log::run(command).await,
         Command::Show(args) => show::run(args).await,
         Command::Ls(args) => ls::run(args).await,
         Command::Rm(args) => rm::run(args).await,

@@ -10,6 +10,7 @@ mod registry;
 mod storage;
 mod tls;
 mod uploads;
+mod witness;
 
 pub(crate) use access::Access;
 pub(crate) use gc::Gc;
@@ -17,6 +18,7 @@ pub(crate) use limits::Limits;
 pub(crate) use ops::Ops;
 pub(crate) use registry::Registry;
 pub(crate) use uploads::Uploads;
+pub(crate) use witness::{Witness, read_policy};
 
 use storage::Storage;
 
@@ -52,6 +54,7 @@ struct Written {
     registry: Registry,
     uploads: Uploads,
     storage: Storage,
+    witness: witness::Written,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access: Option<Access>,
 }
@@ -73,6 +76,7 @@ impl Default for Written {
             registry: Registry::default(),
             uploads: Uploads::default(),
             storage: Storage::default(),
+            witness: witness::Written::default(),
             access: None,
         }
     }
@@ -119,6 +123,8 @@ pub(crate) struct Config {
     pub uploads: Uploads,
     /// Where blobs are kept (`[storage]`).
     pub storage: BlobStorage,
+    /// Who watches the log (`[witness]`).
+    pub witness: Witness,
     /// Every key, sections as `section.key`, with its value: what a reload compares.
     pub values: BTreeMap<String, serde_json::Value>,
     /// Who may do what (`[access]`); without it, anyone on loopback may push.
@@ -184,6 +190,7 @@ impl Config {
             registry: written.registry,
             uploads: written.uploads.check()?,
             storage: written.storage.place()?,
+            witness: written.witness.read()?,
             access: written.access,
             values,
         })
@@ -218,6 +225,7 @@ const TOP_LEVEL: &[&str] = &[
     "registry",
     "uploads",
     "storage",
+    "witness",
     "access",
 ];
 

@@ -11,6 +11,7 @@ mod failure;
 mod file_body;
 mod leftover;
 mod listener;
+mod log;
 mod ops;
 mod origin;
 mod paced;
@@ -84,6 +85,11 @@ impl Public {
             .route("/.well-known/scitt-keys/{kid}", any(scrapi::key))
             .route("/api/v1/claims", any(api::claims))
             .route("/api/v1/service", any(api::service))
+            .route("/api/v1/log/consistency", any(log::consistency))
+            .route("/api/v1/log/proof", any(log::proof))
+            .route("/api/v1/log/watch", any(log::watch))
+            .route("/log/checkpoint", any(log::checkpoint))
+            .route("/log/tile/{*tile}", any(log::tile))
             .fallback(registry::nowhere)
             .layer(DefaultBodyLimit::disable());
         Self {

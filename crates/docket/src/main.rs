@@ -6,6 +6,7 @@ mod config;
 mod http;
 mod reload;
 mod telemetry;
+mod witnesses;
 
 use std::process::ExitCode;
 

@@ -15,7 +15,7 @@ use crate::effect::{EFFECT_TYPES, Effect};
 use crate::error::EngineError;
 use crate::health::BatchClock;
 use crate::instance::Options;
-use crate::ledger::{Head, Identity, PolicyInForce, Shared, State, tiles};
+use crate::ledger::{Head, Identity, PolicyInForce, Shared, State, public, tiles};
 use crate::own::GENESIS_INDEX;
 
 /// Opens the ledger. What is wrong with stored proofs is an error; a database older than the guard opens read-only.
@@ -47,6 +47,7 @@ pub(super) async fn open(
     }
     let head = Head { size: row.size, root: row.root, seal, signed_at: batch.logged_at };
     let policy = policy_at(&store, &identity.service, row.size).await?;
+    let publication = public::Publication::open(&store, options.witnesses.clone(), row.size).await?;
     let shared = Shared {
         tiles: tiles::Tiles::new(Arc::clone(&store)),
         store,
@@ -56,6 +57,7 @@ pub(super) async fn open(
         crash_at: options.crash_at,
         batch: BatchClock::default(),
         guarded: watch::Sender::new(row.size),
+        publication,
         state: RwLock::new(State { head, policy, read_only }),
     };
     Ok((shared, frontier))

@@ -202,6 +202,7 @@ impl Sequencer {
             }
         });
         self.shared.guarded.send_replace(batch.head.size);
+        self.shared.publication.grew(batch.head.size);
     }
 
     fn stop(&self, replies: Vec<Reply>, reason: &str) {

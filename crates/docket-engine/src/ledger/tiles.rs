@@ -2,10 +2,9 @@
 //! again from the rows where one is missing; partial tiles are computed, never stored.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use docket_proof::merkle::{Hash, inclusion_path};
+use docket_proof::merkle::{Hash, NodeReader, PathError, consistency_path, inclusion_path};
 use docket_proof::tile::{TileId, fold};
 use docket_store::Store;
 use moka::sync::Cache;
@@ -14,6 +13,9 @@ use tokio::sync::mpsc;
 use crate::crash::CrashPoint;
 use crate::error::EngineError;
 use crate::ledger::Shared;
+
+/// Makes a path from the nodes it asks for.
+type PathMaker<'p> = dyn Fn(&mut NodeReader<'_, ()>) -> Result<Vec<Hash>, PathError<()>> + Sync + 'p;
 
 /// Reads tiles, through a cache: a tile of a given width never changes.
 #[derive(Debug)]
@@ -29,14 +31,23 @@ impl Tiles {
 
     /// The inclusion path of an entry in the tree of a size.
     pub(super) async fn path(&self, index: u64, size: u64) -> Result<Vec<Hash>, EngineError> {
-        let unproven = || EngineError::Unproven(format!("no path for entry {index} in a tree of size {size}"));
+        self.prove(size, &|node| inclusion_path(index, size, node)).await
+    }
+
+    /// The proof that the tree of a size continues an older one.
+    pub(super) async fn consistency(&self, old_size: u64, size: u64) -> Result<Vec<Hash>, EngineError> {
+        self.prove(size, &|node| consistency_path(old_size, size, node)).await
+    }
+
+    async fn prove(&self, size: u64, path: &PathMaker<'_>) -> Result<Vec<Hash>, EngineError> {
+        let unproven = || EngineError::Unproven(format!("no such path in a tree of size {size}"));
         // The path is asked for twice: first to learn which nodes it needs, then with their hashes.
         let mut wanted = Vec::new();
         let mut want = |level, at| {
             wanted.push((level, at));
-            Ok::<_, Infallible>([0; 32])
+            Ok([0; 32])
         };
-        inclusion_path(index, size, &mut want).map_err(|_| unproven())?;
+        path(&mut want).map_err(|_| unproven())?;
         let mut nodes = HashMap::with_capacity(wanted.len());
         for (level, at) in wanted {
             let (tile, range) = TileId::holding(level, at);
@@ -46,11 +57,11 @@ impl Tiles {
             nodes.insert((level, at), node);
         }
         let mut found = |level, at| nodes.get(&(level, at)).copied().ok_or(());
-        inclusion_path(index, size, &mut found).map_err(|_| unproven())
+        path(&mut found).map_err(|_| unproven())
     }
 
     /// The first `width` hashes of a tile.
-    async fn tile(&self, tile: TileId, width: u16) -> Result<Arc<Vec<Hash>>, EngineError> {
+    pub(super) async fn tile(&self, tile: TileId, width: u16) -> Result<Arc<Vec<Hash>>, EngineError> {
         if let Some(hashes) = self.cache.get(&(tile, width)) {
             return Ok(hashes);
         }

@@ -8,6 +8,7 @@ use docket_engine::{ClaimPage, ClaimQuery, Right};
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::Reference;
 use docket_proof::key::KeyFile;
+use docket_proof::note::{NoteKeyKind, NoteSigner};
 use docket_proof::statement::{Content, SignedStatement};
 use docket_store::{GuardPoint, HeadGuard};
 
@@ -130,15 +131,22 @@ async fn entries_of_the_service_say_what_they_said() {
     let (genesis, issuer) = (golden_text("genesis-payload.json"), golden_text("issuer-payload.json"));
     assert_eq!((payload(&entries[0]), payload(&entries[1])), (genesis.clone(), issuer.clone()));
 
-    // Today's genesis names a new key; all else is the same.
+    // Today's genesis names new keys; all else is the same.
     let site = Site::new().await;
     site.admit(&wabbit()).await.expect("admitted");
     let in_json = |pem: String| pem.replace('\n', "\\n");
     let ours = in_json(site.receipt_keys()[0].to_spki_pem());
     let theirs = KeyFile::parse(&golden_text("data/keys/receipt.key")).expect("a key file");
     let theirs = in_json(theirs.key.public().to_spki_pem());
+    let log_key = NoteSigner::parse(
+        "registry.wabbit.example/log".parse().expect("a name"),
+        NoteKeyKind::Ed25519,
+        &golden_text("data/keys/checkpoint.key"),
+    );
+    let log_key = log_key.expect("a key file").public().to_string();
     let written = Rows::open(&site.path()).await.entries().await;
-    assert_eq!(payload(&written[0]).replace(&ours, &theirs), genesis);
+    let in_their_words = payload(&written[0]).replace(&ours, &theirs);
+    assert_eq!(in_their_words.replace(&site.checkpoint_key().to_string(), &log_key), genesis);
     assert_eq!(payload(&written[1]), issuer);
     site.end().await;
 }
@@ -166,7 +174,8 @@ async fn a_folder_is_laid_out_as_it_was() {
     assert_eq!(Rows::open(&closed.path()).await.schema().await, Rows::open(&golden.path()).await.schema().await);
     let hex = Digest::of(Algorithm::Sha256, &layer()).hex();
     let blob: PathBuf = ["blobs", "sha256", &hex].iter().collect();
-    let names = ["docket.db", "guard", "keys/receipt.key", "keys/statement.key"].map(PathBuf::from);
+    let names = ["docket.db", "guard", "keys/checkpoint.key", "keys/receipt.key", "keys/statement.key"];
+    let names = names.map(PathBuf::from);
     let ours: Vec<_> =
         files_below(&closed.path()).into_iter().filter(|name| name.as_os_str() != "docket.lock").collect();
     assert_eq!(ours, names);

@@ -143,6 +143,7 @@ async fn two_instances_never_share_a_folder() {
         conduct: docket_engine::Conduct::default(),
         upload_idle_seconds_max: 3600,
         storage: docket_store::BlobStorage::Files,
+        witnesses: None,
     };
     let second = docket_engine::Instance::open(&site.path(), options).await;
     assert!(matches!(second, Err(EngineError::Store(StoreError::Locked(_)))));

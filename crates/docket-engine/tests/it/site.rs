@@ -289,6 +289,7 @@ impl Closed {
             conduct: Conduct::default(),
             upload_idle_seconds_max: 3600,
             storage: docket_store::BlobStorage::Files,
+            witnesses: None,
         };
         match Instance::open(&self.path(), options).await {
             Ok(instance) => Ok(Site { instance, closed: self }),

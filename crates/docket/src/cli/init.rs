@@ -32,12 +32,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             "service": created.service.as_str(),
             "log": created.log,
             "fingerprint": fingerprint.to_string(),
+            "checkpoint_key": created.checkpoint_key.to_string(),
         }))?,
         Format::Text => {
             data(&format!("service      {}", created.service));
             data(&format!("log          {}", created.log));
             data(&format!("fingerprint  {fingerprint}"));
+            data(&format!("log key      {}", created.checkpoint_key));
             say("Give the fingerprint to consumers by a way they trust: `docket trust pin` asks for it.");
+            say("Give the log key to monitors and witnesses: the log's checkpoints are signed with it.");
             say("No witness is configured: a rollback of the whole disk, guard and all, would go unnoticed here.");
             say(&format!("Next: docket serve --data {}", args.data.display()));
         }

@@ -18,6 +18,7 @@ use crate::config::{Access, Config, Gc, Ops, crash_point};
 use crate::http::{Listener, Public, Stopping, Tls, Watched, Workers};
 use crate::reload::{Running, Sources};
 use crate::telemetry::Traffic;
+use crate::witnesses::Witnesses;
 use crate::{http, telemetry};
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +58,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(rules) = Access::rules(config.access.as_ref(), &instance)? {
         instance.replace_rules(rules)?;
     }
+    let witnesses = match Witnesses::new(&instance, &config.witness)? {
+        Some(witnesses) => Some(witnesses.start().await?),
+        None => None,
+    };
     if !address.ip().is_loopback() && tls.is_none() {
         tracing::warn!(%address, "passwords and tokens go in clear text to an address that other machines reach");
     }
@@ -78,6 +83,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let operator = axum::serve(admin, operator);
     let operator = tokio::spawn(operator.with_graceful_shutdown(stopped(stopping.clone())).into_future());
     let collector = tokio::spawn(collect(Arc::clone(&instance), config.gc, stopping.clone()));
+    let witnesses = witnesses.map(|witnesses| {
+        let stopping = stopping.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = witnesses => {}
+                () = stopped(stopping) => {}
+            }
+        })
+    });
     let watched = Arc::new(Watched::new(Arc::clone(&instance), traffic, config.ops.free_bytes_min));
     let (stop_watching, watching) = watch::channel(Stopping::No);
     let watchers_address = watchers.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -132,6 +146,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Refused);
     };
     collector.await?;
+    if let Some(witnesses) = witnesses {
+        witnesses.await?;
+    }
     stop_watching.send_replace(Stopping::Drain);
     if let Some(watchers) = watchers {
         let _ = tokio::time::timeout(WATCHERS_TIME_MAX, watchers).await;
@@ -152,6 +169,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
         conduct: config.registry.conduct(),
         upload_idle_seconds_max: config.uploads.idle_seconds(),
         storage: config.storage.clone(),
+        witnesses: config.witness.policy.clone(),
     })
 }
 

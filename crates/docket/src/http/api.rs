@@ -19,6 +19,8 @@ pub(crate) struct ServiceView {
     pub issuer: String,
     /// `sub` of its receipts.
     pub log: String,
+    /// Verifier key of its checkpoints.
+    pub log_key: String,
     /// Entries in the ledger.
     pub tree_size: u64,
     /// Why it takes no entries, if so.
@@ -35,6 +37,7 @@ pub(crate) async fn service(Extension(context): Extension<Context>, request: Req
     let view = ServiceView {
         issuer: instance.service().to_string(),
         log: instance.log().to_owned(),
+        log_key: instance.checkpoint_key().to_string(),
         tree_size: instance.tree_size(),
         read_only: instance.read_only(),
     };

@@ -161,6 +161,7 @@ impl Failure {
             EngineError::Permit(_)
             | EngineError::Settings { .. }
             | EngineError::Unproven(_)
+            | EngineError::Cosignature { .. }
             | EngineError::Stopped
             | EngineError::Store(_) => Self::internal(error, context),
         }
@@ -187,7 +188,7 @@ impl Failure {
             |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if below("/entries") || below("/.well-known/scitt-keys") || path.contains("/_scitt/") {
             self.problem()
-        } else if below("/api") || below("/admin") {
+        } else if below("/api") || below("/admin") || below("/log") {
             self.json()
         } else {
             self.oci()

@@ -53,6 +53,8 @@ enum Source {
     Gauge(fn(&Facts) -> Option<u64>),
     /// How values spread.
     Histogram(fn(&Facts) -> &Spread),
+    /// Entries that each witness cosigned.
+    Cosigned,
     /// Requests by their labels.
     Requests,
     /// Times by their label.
@@ -61,9 +63,9 @@ enum Source {
     Build,
 }
 
-use Source::{Build, Clock, Counter, Gauge, Histogram, Requests, Times};
+use Source::{Build, Clock, Cosigned, Counter, Gauge, Histogram, Requests, Times};
 
-static METRICS: [Metric; 29] = [
+static METRICS: [Metric; 31] = [
     row("docket_build", None, "The program that runs.", Build),
     row("docket_http_requests", None, "Requests answered, by what they ask for, method and class of status.", Requests),
     row(
@@ -143,6 +145,13 @@ static METRICS: [Metric; 29] = [
     ),
     row("docket_ledger_entries", None, "Entries in the ledger.", Gauge(|it| Some(it.stats.ledger_entries))),
     row(
+        "docket_log_published_entries",
+        None,
+        "Entries in the published checkpoint; fewer than in the ledger while witnesses are behind.",
+        Gauge(|it| Some(it.stats.published_entries)),
+    ),
+    row("docket_log_cosigned_entries", None, "Entries that a witness cosigned last.", Cosigned),
+    row(
         "docket_ledger_head_age",
         Some(Unit::Seconds),
         "Time since the newest head was signed.",
@@ -199,6 +208,12 @@ impl Facts {
                 None => Ok(()),
             },
             Histogram(read) => write_spread(&mut metric.begin(encoder, MetricType::Histogram)?, read(self), 1.0),
+            Cosigned => {
+                let mut family = metric.begin(encoder, MetricType::Gauge)?;
+                self.stats.cosigned_entries.iter().try_for_each(|(witness, entries)| {
+                    family.encode_family(&[("witness", witness.as_str())])?.encode_gauge(entries)
+                })
+            }
             Requests => {
                 let mut family = metric.begin(encoder, MetricType::Counter)?;
                 self.traffic.requests().try_for_each(|request| {

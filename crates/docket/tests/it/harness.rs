@@ -12,6 +12,7 @@ mod repository;
 mod server;
 mod shell;
 mod site;
+mod witness;
 
 #[path = "../../../docket-store/tests/blobs/server.rs"]
 pub(crate) mod s3;
@@ -26,3 +27,4 @@ pub(crate) use repository::Repository;
 pub(crate) use server::Server;
 pub(crate) use shell::{Said, Shell, reviewed};
 pub(crate) use site::{Fsck, SERVICE, Site, docket_under, said};
+pub(crate) use witness::{Mood, Witness};

@@ -11,6 +11,7 @@ mod durability;
 mod exposed;
 mod gc;
 mod ops;
+mod public_log;
 mod registry;
 mod restart;
 mod scrapi;

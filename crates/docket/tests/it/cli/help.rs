@@ -2,7 +2,7 @@
 
 use super::{Shell, Site, reviewed};
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 30] = [
     "",
     "init",
     "serve",
@@ -16,6 +16,11 @@ const COMMANDS: [&str; 25] = [
     "claim",
     "claim add",
     "claim list",
+    "log",
+    "log checkpoint",
+    "log watch",
+    "log proof",
+    "log check",
     "show",
     "ls",
     "rm",

@@ -83,6 +83,7 @@ impl Promises {
             conduct: Conduct::default(),
             upload_idle_seconds_max: 3600,
             storage: docket_store::BlobStorage::Files,
+            witnesses: None,
         };
         let instance = match Instance::open(data, options).await {
             Ok(instance) => instance,

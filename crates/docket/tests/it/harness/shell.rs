@@ -122,6 +122,7 @@ pub(crate) fn reviewed(name: &str, text: &str) {
         (r"\b[0-9a-f]{64}\b", "[64 hex digits]"),
         (r"\b[0-9a-f]{12}…", "[12 hex digits]…"),
         (r"(?m)^[A-Za-z0-9+/]{16,64}={0,2}$", "[base64]"),
+        (r"\+[0-9a-f]{8}\+[A-Za-z0-9+/]{43,44}=*", "+[key]"),
         (r"\b1\d{9}\b", "[time]"),
         (r#"/[^ "]*/\.tmp[A-Za-z0-9]+"#, "[folder]"),
     ]);

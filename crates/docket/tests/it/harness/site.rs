@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use docket_proof::key::PublicKey;
+use docket_proof::note::{NoteKey, NoteKeyKind, NoteSigner};
 use serde::Deserialize;
 
 use super::Issuer;
@@ -104,6 +105,13 @@ impl Site {
         let report = self.fsck();
         assert_eq!(report.problems, [""; 0], "docket fsck");
         report
+    }
+
+    /// The key that checkpoints are checked with, as an operator would hand it out.
+    pub(crate) fn log_key(&self) -> NoteKey {
+        let text = std::fs::read_to_string(self.data().join("keys/checkpoint.key")).expect("the checkpoint key");
+        let name = "registry.wabbit.example/log".parse().expect("a name");
+        NoteSigner::parse(name, NoteKeyKind::Ed25519, &text).expect("a key file").public().clone()
     }
 
     /// The key that receipts are checked with, as an operator would hand it out.

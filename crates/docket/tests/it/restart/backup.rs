@@ -78,7 +78,7 @@ async fn a_restored_copy_is_read_only_until_the_lost_guard_agrees() {
         said.out
     );
     let backup = site.folder().join("backup");
-    for name in ["receipt.key", "statement.key"] {
+    for name in ["receipt.key", "statement.key", "checkpoint.key"] {
         let key = std::fs::metadata(backup.join("keys").join(name)).expect("the key");
         assert_eq!(key.permissions().mode() & 0o777, 0o600, "{name}");
     }

@@ -77,7 +77,7 @@ async fn a_folder_that_was_not_made_by_init_is_refused() {
 #[tokio::test]
 async fn keys_that_are_missing_or_broken_are_named() {
     let site = Site::new();
-    for name in ["receipt.key", "statement.key"] {
+    for name in ["receipt.key", "statement.key", "checkpoint.key"] {
         let path = site.data().join("keys").join(name);
         let right = std::fs::read(&path).expect("the key");
         std::fs::remove_file(&path).expect("removed");

@@ -1,0 +1,147 @@
+//! `docket log`: what a monitor and an auditor see, who believe nothing that they did not check.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use docket_proof::log_policy::LogPolicy;
+
+use super::register;
+use crate::harness::{Issuer, Server, Shell, Site, docket_under};
+
+/// A site with an issuer, a server on it, and a monitor's folder with a policy in it.
+fn watched() -> (Site, Issuer, Server, Shell) {
+    let site = Site::new();
+    let issuer = site.admit("wabbit");
+    let server = Server::start(&site);
+    let shell = Shell::new(site.folder());
+    shell.write("policy.txt", format!("log {}\nquorum none\n", site.log_key()));
+    (site, issuer, server, shell)
+}
+
+fn watch_once(server: &Server) -> String {
+    format!("log watch {} --policy policy.txt --state state --once", server.address())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_new_checkpoint_is_a_line() {
+    let (_site, issuer, server, shell) = watched();
+    let first = shell.docket(&watch_once(&server)).expect(0);
+    assert!(first.out.starts_with("registry.wabbit.example/log  2  "), "{}", first.out);
+    // Nothing new, nothing said.
+    assert_eq!(shell.docket(&watch_once(&server)).expect(0).out, "");
+    register(&server, &issuer, 0..3).await;
+    let next = shell.docket(&watch_once(&server)).expect(0);
+    assert!(next.out.starts_with("registry.wabbit.example/log  5  "), "{}", next.out);
+    let shown = shell.docket(&format!("log checkpoint {} --policy policy.txt", server.address())).expect(0);
+    assert_eq!(shown.out, std::fs::read_to_string(shell.path("state")).expect("the state"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_follows_the_log() {
+    let (_site, issuer, server, shell) = watched();
+    let mut command = docket_under(&[]);
+    command.args(["log", "watch", server.address(), "--policy", "policy.txt", "--state", "state"]);
+    let mut watching = command.current_dir(shell.path("")).stdout(Stdio::piped()).spawn().expect("the binary starts");
+    let mut lines = BufReader::new(watching.stdout.take().expect("stdout is piped")).lines();
+    let mut size = || {
+        let line = lines.next().expect("it goes on").expect("text");
+        line.split("  ").nth(1).and_then(|size| size.parse::<u64>().ok()).expect("a size")
+    };
+    assert_eq!(size(), 2);
+    register(&server, &issuer, 0..1).await;
+    assert_eq!(size(), 3);
+    register(&server, &issuer, 1..2).await;
+    assert_eq!(size(), 4);
+    watching.kill().expect("our own child");
+    watching.wait().expect("our own child");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_forked_is_noticed_and_the_evidence_kept() {
+    let (site, issuer, server, shell) = watched();
+    server.stop().await;
+    // The operator serves two histories: to one of them the monitor listened first.
+    let twin = site.copy();
+    let (one, other) = (Server::start(&site), Server::start(&twin));
+    register(&one, &issuer, 0..2).await;
+    register(&other, &issuer, 5..9).await;
+    shell.docket(&watch_once(&one)).expect(0);
+    let before = std::fs::read(shell.path("state")).expect("the state");
+    shell.docket(&watch_once(&other)).fails(1, &["its tree of 6 entries does not continue its tree of 4", "evidence"]);
+    let policy = LogPolicy::parse(&format!("log {}\nquorum none\n", site.log_key())).expect("a policy");
+    for (file, size) in [("state.before", 4), ("state.after", 6)] {
+        let kept = policy.check(&std::fs::read(shell.path(file)).expect("evidence")).expect("signed by the log");
+        assert_eq!(kept.checkpoint.checkpoint().size(), size);
+    }
+    // What was believed stays what is believed.
+    assert_eq!(std::fs::read(shell.path("state")).expect("the state"), before);
+    // Two trees of one size need no proof to contradict each other.
+    register(&one, &issuer, 2..4).await;
+    shell.docket(&watch_once(&one)).expect(0);
+    shell.docket(&watch_once(&other)).fails(1, &["it has two different trees of 6 entries"]);
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_went_back_is_noticed() {
+    let (site, issuer, server, shell) = watched();
+    server.stop().await;
+    let older = site.copy();
+    let server = Server::start(&site);
+    register(&server, &issuer, 0..2).await;
+    shell.docket(&watch_once(&server)).expect(0);
+    server.stop().await;
+    let server = Server::start(&older);
+    shell.docket(&watch_once(&server)).fails(1, &["it went back from 4 entries to 2"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_the_policy_does_not_allow_is_not_believed() {
+    let (site, _issuer, server, shell) = watched();
+    let other = Site::new().log_key();
+    shell.write("policy.txt", format!("log {other}\nquorum none\n"));
+    shell.docket(&watch_once(&server)).fails(1, &["no log of the policy has signed this checkpoint"]);
+    let witness = crate::harness::Witness::start("witness.example/w", site.log_key());
+    shell.write("policy.txt", format!("log {}\n{}quorum w\n", site.log_key(), witness.line("w")));
+    shell.docket(&watch_once(&server)).fails(1, &["the witnesses that cosigned (none) are no quorum"]);
+    assert!(!shell.path("state").exists());
+    shell.write("policy.txt", "log nothing\n");
+    shell.docket(&watch_once(&server)).fails(1, &["policy line 1"]);
+    shell.write("policy.txt", format!("log {}\nquorum none\n", site.log_key()));
+    shell.write("state", "no checkpoint\n");
+    shell.docket(&watch_once(&server)).fails(1, &["state: a note is a text"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_of_logging_is_checked_without_the_service() {
+    let (site, issuer, server, shell) = watched();
+    for (name, text) in [("one", "1"), ("two", "2")] {
+        let statement = issuer.about_stream("net-monitor", "text/plain", text.as_bytes());
+        let location = server.register(&statement).await.expecting(201).location();
+        let id = location.rsplit('/').next().expect("an id").to_owned();
+        let proof = shell.docket(&format!("log proof {} {id}", server.address())).expect(0);
+        shell.write(&format!("{name}.tlog-proof"), proof.out);
+        shell.write(&format!("{name}.cose"), statement);
+    }
+    let unknown = "0".repeat(64);
+    shell.docket(&format!("log proof {} {unknown}", server.address())).fails(1, &["404"]);
+    server.stop().await;
+    let check = |proof: &str, statement: &str| {
+        shell.docket(&format!("log check {proof}.tlog-proof --statement {statement}.cose --policy policy.txt"))
+    };
+    assert!(check("one", "one").expect(0).out.starts_with("logged  entry #2  in registry.wabbit.example/log  3  "));
+    assert!(check("two", "two").expect(0).out.starts_with("logged  entry #3  in registry.wabbit.example/log  4  "));
+    check("one", "two").fails(1, &["the proof is of another entry"]);
+    shell.write("junk.tlog-proof", "junk\n\n");
+    check("junk", "one").fails(1, &["not a proof of logging"]);
+    shell.write("junk.cose", "junk");
+    check("one", "junk").fails(1, &["is no statement"]);
+    shell.write("policy.txt", format!("log {}\nquorum none\n", Site::new().log_key()));
+    check("one", "one").fails(1, &["no log of the policy has signed"]);
+    drop(site);
+}
