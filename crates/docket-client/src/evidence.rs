@@ -89,17 +89,29 @@ pub(crate) struct Found {
 }
 
 /// Everything that refers to any of the roots, level by level. Nothing is read twice, so circles cannot arise.
+///
+/// Where there is more than is looked at, the statements that the place itself wrote stand first all the same: its ledger
+/// says where they are, and nobody else can add to that. So strangers cannot hide them behind a limit.
 pub(crate) async fn referrers_of_all(source: &Source, roots: &[Digest]) -> Result<Found, ClientError> {
     let mut found = Found { referrers: Vec::new(), skipped: Vec::new(), truncated: None };
     let mut seen: HashSet<Digest> = roots.iter().copied().collect();
     let mut level: Vec<Digest> = roots.to_vec();
     let mut bytes_total = 0;
     for depth in 1.. {
-        let listings = stream::iter(level).map(|subject| async move {
-            let listed = source.referrers(&subject, None).await?;
-            Ok::<_, ClientError>(listed.into_iter().map(move |referrer| (subject, referrer.digest)).collect::<Vec<_>>())
-        });
-        let listed: Vec<_> = listings.buffered(PARALLEL).try_concat().await?;
+        let mut listings = stream::iter(level)
+            .map(|subject| async move { (subject, source.referrers(&subject, None).await) })
+            .buffered(PARALLEL);
+        let mut listed = Vec::new();
+        while let Some((subject, referrers)) = listings.next().await {
+            match referrers {
+                Ok(referrers) => listed.extend(referrers.into_iter().map(|referrer| (subject, referrer.digest))),
+                Err(ClientError::TooMuch { limit, .. }) => {
+                    found.truncated = Some(Truncated { what: "referrers of one manifest", limit });
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        drop(listings);
         let mut new: Vec<_> = listed.into_iter().filter(|(_, digest)| seen.insert(*digest)).collect();
         if new.is_empty() {
             break;
@@ -138,16 +150,49 @@ pub(crate) async fn referrers_of_all(source: &Source, roots: &[Digest]) -> Resul
             bytes_total += fetched.bytes.len() as u64;
             if bytes_total > EVIDENCE_BYTES_MAX {
                 found.truncated = Some(Truncated { what: "bytes of referring manifests", limit: EVIDENCE_BYTES_MAX });
-                return Ok(found);
+                break;
             }
             level.push(digest);
             found.referrers.push(Referrer { fetched, subject, depth });
         }
+        drop(manifests);
         if found.truncated.is_some() {
             break;
         }
     }
+    if found.truncated.is_some() {
+        let mut placed = read_placed(source, roots).await?;
+        let known: HashSet<_> = placed.iter().map(|referrer| referrer.fetched.digest).collect();
+        placed.extend(found.referrers.into_iter().filter(|referrer| !known.contains(&referrer.fetched.digest)));
+        found.referrers = placed;
+    }
     Ok(found)
+}
+
+/// The evidence and the statements that the place itself says it has placed at the roots.
+async fn read_placed(source: &Source, roots: &[Digest]) -> Result<Vec<Referrer>, ClientError> {
+    let mut placed = Vec::new();
+    let mut bytes_total = 0;
+    for root in roots {
+        let digests = source.placed(root).await;
+        let mut manifests = stream::iter(digests)
+            .map(|digest| async move { source.manifest(&Reference::Digest(digest)).await })
+            .buffered(PARALLEL);
+        while let Some(fetched) = manifests.next().await {
+            let fetched = match fetched {
+                Ok(Some(fetched)) => fetched,
+                Ok(None) | Err(ClientError::Manifest { .. }) => continue,
+                Err(failure) => return Err(failure),
+            };
+            bytes_total += fetched.bytes.len() as u64;
+            if placed.len() >= EVIDENCE_COUNT_MAX || bytes_total > EVIDENCE_BYTES_MAX {
+                return Ok(placed);
+            }
+            let Some(subject) = fetched.manifest.subject.as_ref().map(|subject| subject.digest) else { continue };
+            placed.push(Referrer { fetched, subject, depth: if subject == *root { 1 } else { 2 } });
+        }
+    }
+    Ok(placed)
 }
 
 /// How far from the artifact a referrer may be: image, evidence and statement are two steps.

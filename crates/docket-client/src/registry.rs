@@ -3,6 +3,7 @@
 mod connection;
 mod delete;
 mod listing;
+mod placed;
 mod pull;
 mod push;
 

@@ -104,4 +104,13 @@ impl Source {
             Self::Layout(layout) => layout.referrers(digest, artifact_type).await,
         }
     }
+
+    /// The evidence and statement manifests that the place wrote itself about an artifact, each evidence before what is said
+    /// about it. Only a registry with a ledger has such; from any other, and where it does not answer, there are none.
+    pub(crate) async fn placed(&self, artifact: &Digest) -> Vec<Digest> {
+        match self {
+            Self::Registry { registry, repository } => registry.placed(repository, artifact).await,
+            Self::Layout(_) => Vec::new(),
+        }
+    }
 }

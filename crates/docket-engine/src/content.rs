@@ -4,7 +4,9 @@ use std::fs::File;
 
 use bytes::Bytes;
 use docket_oci::digest::Digest;
-use docket_store::{BlobBody, BlobSource, StoreError, StoredObject};
+use docket_oci::name::RepositoryName;
+use docket_store::{BlobBody, BlobReader, BlobSource, StoreError, StoredObject};
+use futures_util::StreamExt as _;
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
@@ -24,16 +26,44 @@ pub struct Blob {
 pub enum BlobContent {
     /// All of them.
     Bytes(Bytes),
-    /// An open file of just this content; read it with [`BlobReader`](docket_store::BlobReader).
+    /// An open file of just this content; read it with [`BlobReader`].
     File(File),
     /// An object of a bucket, not read yet.
     Object(StoredObject),
 }
 
+impl Blob {
+    /// Reads all of it; for what is known to be small.
+    pub(crate) async fn read(self) -> Result<Bytes, EngineError> {
+        let failed = |source| StoreError::File { verb: "read", path: "a blob".into(), source };
+        let mut bytes = Vec::new();
+        match self.content {
+            BlobContent::Bytes(bytes) => return Ok(bytes),
+            BlobContent::File(file) => {
+                let mut reader = BlobReader::new(file, 0, self.size);
+                while let Some(chunk) = reader.next().await {
+                    bytes.extend_from_slice(&chunk.map_err(failed)?);
+                }
+            }
+            BlobContent::Object(object) => {
+                let mut stream = object.read(0..self.size).await?;
+                while let Some(chunk) = stream.next().await {
+                    bytes.extend_from_slice(&chunk.map_err(failed)?);
+                }
+            }
+        }
+        Ok(bytes.into())
+    }
+}
+
 impl Instance {
     /// Opens a blob.
     pub async fn blob(&self, permit: &Permit, digest: &Digest) -> Result<Blob, EngineError> {
-        let repository = permit.repository(Right::Pull)?;
+        self.open_blob(permit.repository(Right::Pull)?, digest).await
+    }
+
+    /// The same for a caller who was asked already.
+    pub(crate) async fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Blob, EngineError> {
         let row = self.store.blob(repository, digest).await?.ok_or(EngineError::BlobUnknown(*digest))?.row;
         let content = match row.body {
             BlobBody::Inline(bytes) => BlobContent::Bytes(bytes),

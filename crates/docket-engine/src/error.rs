@@ -190,6 +190,11 @@ pub enum PlaceError {
         "the signed subject is {0}, which this repository does not hold; push the artifact first or send the statement to the repository that holds it"
     )]
     ArtifactElsewhere(Digest),
+    /// The manifest hangs the statement onto something else.
+    #[error(
+        "the signed subject is {0}, but the manifest's `subject` is neither that nor evidence about it; refer to what was signed"
+    )]
+    OtherSubject(Digest),
     /// The document was not uploaded.
     #[error(
         "the statement is about a document {0} that this repository does not hold; upload the document as a blob first"

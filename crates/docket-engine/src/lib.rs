@@ -5,6 +5,7 @@
 //! how the instance is in `health`; what strangers see of the ledger in `public_log`. Every verb takes a [`Permit`], which only [`Access`] can make.
 
 mod access;
+mod attach;
 mod backup;
 mod clock;
 mod conduct;
@@ -36,6 +37,7 @@ pub use access::{
     SCOPE_BYTES_MAX, SCOPES_MAX, Scope, ScopeTooLarge, TOKEN_BYTES_MAX, TOKEN_TTL_MIN, TokenRefused, TooManyLogins,
     needed_scope,
 };
+pub use attach::is_statement_manifest;
 pub use backup::Backup;
 pub use clock::Clock;
 pub use conduct::Conduct;

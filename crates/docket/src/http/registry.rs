@@ -4,8 +4,9 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
-use docket_engine::{EngineError, OpenUpload, Permit, Right, StoredManifest, Warning};
+use docket_engine::{EngineError, OpenUpload, Permit, Right, StoredManifest, Warning, is_statement_manifest};
 use docket_oci::digest::{Algorithm, Digest};
+use docket_oci::error::Code;
 use docket_oci::manifest::{MANIFEST_BYTES_MAX, index_of_written};
 use docket_oci::media;
 use docket_oci::name::{RepositoryName, Tag};
@@ -114,8 +115,16 @@ impl Registry<'_> {
                     read(body, MANIFEST_BYTES_MAX).await.map_err(|failure| self.broken(failure, MANIFEST_BYTES_MAX))?;
                 let content_type = self.header(header::CONTENT_TYPE);
                 let many = !tags.is_empty();
-                let stored =
-                    instance.put_manifest(&permit, &reference, content_type, tags, bytes).await.map_err(fail)?;
+                let stored = match self.claim(&repository, &bytes, content_type)? {
+                    Some(claim) => {
+                        let put =
+                            instance.put_statement_manifest(&permit, &claim, &reference, content_type, tags, bytes);
+                        put.await.map_err(|failure| self.not_registered(&failure))?
+                    }
+                    None => {
+                        instance.put_manifest(&permit, &reference, content_type, tags, bytes).await.map_err(fail)?
+                    }
+                };
                 Ok(manifest_created(&repository, &stored, many))
             }
             Call::DeleteManifest { reference, .. } => {
@@ -196,6 +205,31 @@ impl Registry<'_> {
 
     fn permit(&self, right: Right, call: &Call) -> Result<Permit, Failure> {
         self.context.permit(right, call.repository()).map_err(|failure| self.fail(&failure))
+    }
+
+    /// The permit to register what a pushed manifest states, if it states something and the caller may. Whoever may only
+    /// push has it kept like any artifact.
+    fn claim(
+        &self,
+        repository: &RepositoryName,
+        bytes: &[u8],
+        content_type: Option<&str>,
+    ) -> Result<Option<Permit>, Failure> {
+        let permit =
+            is_statement_manifest(bytes, content_type).then(|| self.context.permit(Right::Claim, Some(repository)));
+        let permit = permit.and_then(Result::ok);
+        if permit.is_some() {
+            self.context.count_registration()?;
+        }
+        Ok(permit)
+    }
+
+    /// What policy says to a pushed statement, in the words that clients of registries know.
+    fn not_registered(&self, failure: &EngineError) -> Failure {
+        match failure {
+            EngineError::Refused(_) => Failure::new(StatusCode::FORBIDDEN, Code::Denied.as_str(), failure.to_string()),
+            other => self.fail(other),
+        }
     }
 
     /// Tries to mount a blob. Whatever stands in the way, the client is to upload it instead: docker-style clients end

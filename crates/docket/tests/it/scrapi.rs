@@ -5,4 +5,5 @@ mod entries;
 mod keys;
 mod pending;
 mod placement;
+mod pushes;
 mod queries;

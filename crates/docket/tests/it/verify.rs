@@ -3,8 +3,9 @@
 use docket_oci::digest::Digest;
 use docket_proof::statement::SignedStatement;
 
-use crate::harness::{ClaimPieces, Issuer, LayoutFolder, Repository, Said, Server, Shell, Site, sha256};
+use crate::harness::{ClaimPieces, Guarded, Issuer, LayoutFolder, Repository, Said, Server, Shell, Site, sha256};
 
+mod crowd;
 mod flipped;
 mod refitted;
 mod strangers;
@@ -40,6 +41,13 @@ impl Scene {
         let claim = layout.claim();
         assert_eq!(layout.artifact(), image);
         Self { site, server, shell, wabbit, image, layout, claim }
+    }
+
+    /// The same on a server where bob is a stranger.
+    async fn among_strangers(self) -> Self {
+        self.server.stop().await;
+        let Guarded { site, server } = Guarded::start_on(self.site, STRANGERS);
+        Self { site, server, ..self }
     }
 
     /// Verifies the image in the registry.
@@ -97,5 +105,20 @@ fn named(claim: &ClaimPieces) -> [(&'static str, Digest); 5] {
     ]
 }
 
+/// Everybody reads; bob may push, but not claim.
+const STRANGERS: &str = r#"
+[[access.rules]]
+who = ["anonymous"]
+repositories = ["**"]
+allow = ["pull"]
+[[access.rules]]
+who = ["alice"]
+repositories = ["**"]
+allow = ["pull", "push", "claim"]
+[[access.rules]]
+who = ["bob"]
+repositories = ["**"]
+allow = ["pull", "push"]
+"#;
 const REPOSITORY: &str = "wabbit/net-monitor";
 const SBOM: &[u8] = br#"{"bomFormat":"CycloneDX","specVersion":"1.6"}"#;

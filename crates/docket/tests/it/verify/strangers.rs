@@ -22,8 +22,8 @@ async fn push_statement(repository: &Repository<'_>, subject: &[u8], layers: &[(
 
 #[tokio::test]
 async fn junk_statements_neither_hide_nor_break_the_real_claim() {
-    let scene = Scene::new().await;
-    let repository = scene.server.repository(REPOSITORY);
+    let scene = Scene::new().await.among_strangers().await;
+    let repository = scene.server.repository(REPOSITORY).by("bob");
     let (real, receipt) = (scene.claim.statement.as_slice(), scene.claim.receipt.as_slice());
     let too_large = vec![0; docket_proof::statement::MAX_STATEMENT_BYTES + 1];
     let (statement_type, receipt_type) = (media::SCITT_STATEMENT, media::SCITT_RECEIPT);
@@ -62,8 +62,8 @@ async fn junk_statements_neither_hide_nor_break_the_real_claim() {
 
 #[tokio::test]
 async fn junk_alone_is_never_allowed() {
-    let scene = Scene::new().await;
-    let repository = scene.server.repository(REPOSITORY);
+    let scene = Scene::new().await.among_strangers().await;
+    let repository = scene.server.repository(REPOSITORY).by("bob");
     let bare = repository.push_image("bare", 9).await;
     let verify =
         || scene.shell.docket(&format!("verify {}/{REPOSITORY}:bare --trust trust.toml", scene.server.address()));
