@@ -1,6 +1,6 @@
 //! A running server: started on a free port, ended by SIGTERM, by SIGKILL, or with its value.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -225,6 +225,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said = format!("the server said: {}\n", self.log());
+            let _ = std::io::stderr().write_all(said.as_bytes());
+        }
         // Both fail only where it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
