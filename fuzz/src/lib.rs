@@ -21,8 +21,8 @@ use docket_proof::log_policy::LogPolicy;
 use docket_proof::log_proof::LogProof;
 use docket_proof::merkle::Frontier;
 use docket_proof::note::{Note, NoteKey};
-use docket_proof::receipt::Receipt;
-use docket_proof::statement::{MAX_ENTRY_BYTES, MAX_RECEIPTS, SignedStatement};
+use docket_proof::receipt::{AnyReceipt, Profile, Receipt};
+use docket_proof::statement::{MAX_ENTRY_BYTES, MAX_RECEIPTS, PresentedStatement, SignedStatement};
 use docket_proof::subject::Subject;
 use docket_proof::tile::TileId;
 use docket_proof::trust::Trust;
@@ -88,11 +88,19 @@ pub fn statement(bytes: &[u8]) {
         assert_eq!((entry.entry(), entry.entry_id()), (statement.entry(), statement.entry_id()));
         assert!(entry.receipts().is_empty());
     }
+    // What is taken apart gives the same entry, whoever may register it.
+    if let Ok(shown) = PresentedStatement::decode(bytes) {
+        let again = PresentedStatement::decode(&shown.signed).expect("what was taken apart is a statement");
+        assert_eq!((again.entry, again.receipts), (shown.entry, Vec::new()));
+    }
 }
 
 /// Receipts: the index lies inside the tree.
 pub fn receipt(bytes: &[u8]) {
-    let _ = Receipt::claimed_issuer(bytes);
+    let _ = AnyReceipt::claimed_service(bytes);
+    if let Ok(receipt) = AnyReceipt::decode(bytes) {
+        let _ = receipt.verify(bytes, &[], Profile::default());
+    }
     if let Ok(receipt) = Receipt::decode(bytes) {
         assert!(receipt.index() < receipt.tree_size());
     }

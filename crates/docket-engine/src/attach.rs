@@ -6,12 +6,13 @@ use docket_oci::digest::Digest;
 use docket_oci::manifest::Manifest;
 use docket_oci::media::SCITT_STATEMENT;
 use docket_oci::name::{Reference, RepositoryName, Tag};
-use docket_proof::statement::{MAX_STATEMENT_BYTES, SignedStatement, StatementError};
+use docket_proof::statement::{MAX_STATEMENT_BYTES, PresentedStatement, SignedStatement, StatementError};
 
 use crate::access::{Permit, Right};
 use crate::error::{EngineError, PlaceError};
 use crate::instance::Instance;
 use crate::manifest::{StoredManifest, parts};
+use crate::warning::Warning;
 
 /// Whether a manifest hangs a statement onto another one.
 pub fn is_statement_manifest(bytes: &[u8], content_type: Option<&str>) -> bool {
@@ -38,15 +39,22 @@ impl Instance {
     ) -> Result<StoredManifest, EngineError> {
         let repository = push.repository(Right::Push)?;
         let manifest = Manifest::parse(&bytes, content_type)?;
+        let mut warnings = Vec::new();
         if let Some(statement) = self.pushed_statement(repository, &manifest).await? {
-            let is_copy = SignedStatement::decode(&statement).is_ok_and(|statement| !statement.receipts().is_empty());
+            let is_copy = PresentedStatement::decode(&statement).is_ok_and(|shown| !shown.receipts.is_empty());
             match self.attach(claim, &manifest, &statement).await {
                 Ok(()) => {}
-                Err(EngineError::Refused(_) | EngineError::Place(_)) if is_copy => {}
+                Err(failure @ (EngineError::Refused(_) | EngineError::Place(_) | EngineError::Statement(_)))
+                    if is_copy =>
+                {
+                    warnings.push(Warning::NotRegistered { why: failure.to_string() });
+                }
                 Err(failure) => return Err(failure),
             }
         }
-        self.put_manifest(push, reference, content_type, tags, bytes).await
+        let mut stored = self.put_manifest(push, reference, content_type, tags, bytes).await?;
+        stored.warnings.extend(warnings);
+        Ok(stored)
     }
 
     async fn attach(&self, claim: &Permit, manifest: &Manifest, statement: &[u8]) -> Result<(), EngineError> {

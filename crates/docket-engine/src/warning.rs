@@ -14,6 +14,11 @@ pub enum Warning {
         /// How many of the parts it names are absent.
         absent: usize,
     },
+    /// A statement that brings receipts of elsewhere was kept and not registered here.
+    NotRegistered {
+        /// Why not.
+        why: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -29,6 +34,9 @@ impl fmt::Display for Warning {
                     "the {whole} was kept, but {absent} of the {parts} it names are not in this repository; \
                      pulling those fails until they are pushed"
                 )
+            }
+            Self::NotRegistered { why } => {
+                write!(formatter, "the statement was kept with the receipts it has, but not registered here: {why}")
             }
         }
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use docket_oci::manifest::artifact_manifest;
 use docket_oci::{Algorithm, Descriptor, Digest, media};
-use docket_proof::key::{Issuer, KeyFile, SigningKey};
+use docket_proof::key::{Issuer, KeyFile, PublicKey, SigningKey};
 use docket_proof::merkle::{Frontier, Hash, leaf_hash};
-use docket_proof::receipt::BatchSeal;
+use docket_proof::receipt::{BatchSeal, Profile};
 use docket_proof::statement::{Content, Draft, transparent};
 use docket_proof::subject::Subject;
 use docket_proof::trust::{Trust, TrustedIssuer, TrustedService};
@@ -47,9 +47,14 @@ pub(crate) fn digest(bytes: &[u8]) -> Digest {
 
 /// Believes the service, and the issuer if `issuers` says so.
 pub(crate) fn trust(issuers: bool) -> Trust {
-    let service = TrustedService { issuer: service_name(), url: None, keys: vec![service().public().clone()] };
+    let service = trusted(&service_name(), service().public());
     let issuer = TrustedIssuer { issuer: wabbit_name(), keys: vec![wabbit().public().clone()] };
     Trust::new(vec![service], if issuers { vec![issuer] } else { vec![] }).expect("good trust")
+}
+
+/// A service that makes its receipts as this one does.
+pub(crate) fn trusted(name: &Issuer, key: &PublicKey) -> TrustedService {
+    TrustedService { issuer: name.clone().into(), url: None, keys: vec![key.clone()], profile: Profile::default() }
 }
 
 /// A statement by Wabbit about the artifact with `digest`.

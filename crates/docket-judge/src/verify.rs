@@ -6,18 +6,25 @@
 //!
 //! One believed claim allows. What is wrong with the claims beside it is said, not hidden.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use docket_oci::{Algorithm, Digest};
 use docket_proof::key::Issuer;
-use docket_proof::statement::EntryId;
+use docket_proof::receipt::ServiceName;
+use docket_proof::statement::{EntryId, PresentedStatement};
 use docket_proof::trust::Trust;
 use serde::Serialize;
 
+use receipts::Receipts;
+
 pub use problem::{Piece, Problem};
+pub use receipts::{RECEIPTS_SHOWN_MAX, ReceiptResult, ReceiptVerdict};
+pub use statement::{Answer, StatementVerdict, judge_statement};
 
 mod claim;
 mod problem;
+mod receipts;
+mod statement;
 
 /// Most claims that are judged; if there are more and none of these is believed, the verdict is "could not check".
 pub const CLAIMS_MAX: usize = 4096;
@@ -124,14 +131,16 @@ pub struct ClaimVerdict {
     pub index: Option<u64>,
     /// How many entries the ledger had when the receipt was signed.
     pub tree_size: Option<u64>,
-    /// The service whose receipt proves it.
-    pub service: Option<Issuer>,
+    /// The first service whose receipt proves it.
+    pub service: Option<ServiceName>,
     /// When the service signed the receipt, in seconds since 1970.
     pub signed_at: Option<i64>,
     /// Whether its document is still there; `None` where it has none.
     pub evidence: Option<Evidence>,
     /// The statement manifest that holds it.
     pub manifest: Digest,
+    /// What became of each of its entry's receipts, wherever they were found; those that hold first.
+    pub receipts: Vec<ReceiptVerdict>,
     /// Why it is not believed; `None` where it is.
     pub problem: Option<Problem>,
 }
@@ -163,7 +172,8 @@ pub fn judge(material: &Material, trust: &Trust) -> Verdict {
         return Verdict::Deny { artifact, reason: Reason::NotTrusted, message, claims: Vec::new() };
     }
     let judged = &material.claims[..material.claims.len().min(CLAIMS_MAX)];
-    let claims = in_order(judged.iter().map(|found| claim::judge(found, &artifact, trust)));
+    let receipts = receipts_of(judged, trust);
+    let claims = in_order(judged.iter().map(|found| claim::judge(found, &artifact, &receipts, trust)));
     if claims.iter().any(ClaimVerdict::is_believed) {
         return Verdict::Allow { artifact, claims };
     }
@@ -182,6 +192,23 @@ pub fn judge(material: &Material, trust: &Trust) -> Verdict {
         (Reason::NotTrusted, format!("no claim about this artifact is believed: {}", first_of(&problems)))
     };
     Verdict::Deny { artifact, reason, message, claims }
+}
+
+/// The receipts of each entry, judged once however often it was found. They may lie scattered over its copies: each service
+/// gives its own, and each place keeps what it was given.
+fn receipts_of(claims: &[ClaimMaterial], trust: &Trust) -> HashMap<EntryId, Receipts> {
+    let statements = claims.iter().filter_map(|claim| claim.statement.as_ref());
+    let statements: Vec<_> = statements.filter_map(|found| PresentedStatement::decode(&found.bytes).ok()).collect();
+    let mut entries: HashMap<EntryId, Vec<&PresentedStatement>> = HashMap::new();
+    for statement in &statements {
+        entries.entry(statement.entry_id()).or_default().push(statement);
+    }
+    let judged = entries.into_iter().map(|(entry_id, copies)| {
+        let receipts: BTreeSet<_> = copies.iter().flat_map(|copy| &copy.receipts).map(Vec::as_slice).collect();
+        let unknown = copies.iter().map(|copy| copy.unknown_receipts).max().unwrap_or_default();
+        (entry_id, receipts::judge(&copies[0].entry, &Vec::from_iter(receipts), unknown, trust))
+    });
+    judged.collect()
 }
 
 /// The first of many sentences, and how many there are beside it.
@@ -219,6 +246,11 @@ impl ClaimVerdict {
     pub fn is_believed(&self) -> bool {
         self.problem.is_none()
     }
+
+    /// How much a copy of an entry is worth beside others.
+    fn rank(&self) -> (bool, bool) {
+        (self.is_believed(), matches!(self.evidence, Some(Evidence::Present { .. })))
+    }
 }
 
 impl Found {
@@ -236,7 +268,7 @@ impl Found {
 /// One verdict for each entry, the best that was reached for it, ordered by index.
 ///
 /// An entry may be placed several times. If it is believed at one place it is believed; a broken copy elsewhere takes nothing
-/// away, for the place is not signed.
+/// away, for the place is not signed. Of several that are believed, one with its document is the best.
 fn in_order(verdicts: impl Iterator<Item = ClaimVerdict>) -> Vec<ClaimVerdict> {
     let mut by_entry: BTreeMap<EntryId, ClaimVerdict> = BTreeMap::new();
     let mut unnamed = Vec::new();
@@ -246,7 +278,7 @@ fn in_order(verdicts: impl Iterator<Item = ClaimVerdict>) -> Vec<ClaimVerdict> {
             continue;
         };
         match by_entry.get(&entry_id) {
-            Some(before) if before.is_believed() || !verdict.is_believed() => {}
+            Some(before) if before.rank() >= verdict.rank() => {}
             Some(_) | None => {
                 by_entry.insert(entry_id, verdict);
             }

@@ -81,13 +81,8 @@ impl<'a> Header<'a> {
         unprotected: &Map<'a>,
         understood: &[Item<'_>],
     ) -> Result<Self, HeaderError> {
-        if let Some((twice, _)) = unprotected.iter().find(|(label, _)| holds(protected, label)) {
-            return Err(HeaderError::InBothHeaders { label: name(twice) });
-        }
-        let Some(Item::Integer(found)) = lookup(protected, label::ALG) else {
-            return Err(HeaderError::AlgorithmMissing);
-        };
-        let algorithm = SignatureAlgorithm::of_number(*found).ok_or(HeaderError::Algorithm { found: *found })?;
+        check_twice(protected, unprotected)?;
+        let algorithm = algorithm(protected)?;
         check_crit(protected, unprotected, understood)?;
         let kid = lookup(protected, label::KID).ok_or(HeaderError::KidMissing)?;
         let kid = kid.as_bytes().and_then(|kid| kid.try_into().ok()).ok_or(HeaderError::KidForm)?;
@@ -120,8 +115,24 @@ pub(crate) fn encode(
     Item::Map(entries).encode()
 }
 
+/// The algorithm of the signature.
+pub(crate) fn algorithm(protected: &Map<'_>) -> Result<SignatureAlgorithm, HeaderError> {
+    let Some(Item::Integer(found)) = lookup(protected, label::ALG) else {
+        return Err(HeaderError::AlgorithmMissing);
+    };
+    SignatureAlgorithm::of_number(*found).ok_or(HeaderError::Algorithm { found: *found })
+}
+
+/// Refuses a label that stands in both headers.
+pub(crate) fn check_twice(protected: &Map<'_>, unprotected: &Map<'_>) -> Result<(), HeaderError> {
+    match unprotected.iter().find(|(label, _)| holds(protected, label)) {
+        Some((twice, _)) => Err(HeaderError::InBothHeaders { label: name(twice) }),
+        None => Ok(()),
+    }
+}
+
 /// Whole seconds, bare (RFC 8392) or under tag 1 as some issuers write them.
-fn seconds(item: &Item<'_>) -> Result<i64, HeaderError> {
+pub(crate) fn seconds(item: &Item<'_>) -> Result<i64, HeaderError> {
     let bare = match item {
         Item::Tag(EPOCH_TIME, content) => content,
         other => other,
@@ -129,7 +140,12 @@ fn seconds(item: &Item<'_>) -> Result<i64, HeaderError> {
     bare.as_i64().ok_or(HeaderError::IssuedAtForm)
 }
 
-fn check_crit(protected: &Map<'_>, unprotected: &Map<'_>, understood: &[Item<'_>]) -> Result<(), HeaderError> {
+/// Refuses a `crit` that is malformed or demands what is not `understood`.
+pub(crate) fn check_crit(
+    protected: &Map<'_>,
+    unprotected: &Map<'_>,
+    understood: &[Item<'_>],
+) -> Result<(), HeaderError> {
     if lookup(unprotected, label::CRIT).is_some() {
         return Err(HeaderError::CritMalformed);
     }

@@ -11,10 +11,15 @@ use crate::header;
 use crate::key::{Issuer, PublicKey, SigningKey, Thumbprint};
 use crate::merkle::{Hash, leaf_hash, root_from_path};
 
+pub use any::{AnyReceipt, Format, Leaf, Position, Profile, TreeSize, VDS_CCF_LEDGER_SHA256};
 pub use error::ReceiptError;
+pub use service::{SERVICE_NAME_BYTES_MAX, ServiceName, ServiceNameError};
 
+mod any;
+mod ccf;
 mod decode;
 mod error;
+mod service;
 
 /// Most bytes a receipt may have.
 pub const MAX_RECEIPT_BYTES: usize = 16 * 1024;
@@ -43,12 +48,18 @@ pub struct Receipt {
     kid: Thumbprint,
     signed_at: i64,
     bound_tree_size: Option<u64>,
-    tree_size: u64,
-    index: u64,
-    path: Vec<Hash>,
+    inclusion: Inclusion,
     attached_root: Option<Hash>,
     protected: Vec<u8>,
     signature: Vec<u8>,
+}
+
+/// A well-formed inclusion proof in an RFC9162_SHA256 tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inclusion {
+    tree_size: u64,
+    index: u64,
+    path: Vec<Hash>,
 }
 
 impl BatchSeal {
@@ -103,12 +114,12 @@ impl Receipt {
 
     /// Entries in the tree that was signed.
     pub fn tree_size(&self) -> u64 {
-        self.tree_size
+        self.inclusion.tree_size
     }
 
     /// Index of the entry.
     pub fn index(&self) -> u64 {
-        self.index
+        self.inclusion.index
     }
 
     /// When the service signed (`iat`), in seconds since 1970.
@@ -125,10 +136,11 @@ impl Receipt {
             return Err(ReceiptError::WrongKey { kid: self.kid, key: key.thumbprint() });
         }
         let bound = self.bound_tree_size.ok_or(ReceiptError::TreeSizeUnbound)?;
-        if bound != self.tree_size {
-            return Err(ReceiptError::TreeSizeDiffers { bound, claimed: self.tree_size });
+        let Inclusion { tree_size, index, path } = &self.inclusion;
+        if bound != *tree_size {
+            return Err(ReceiptError::TreeSizeDiffers { bound, claimed: *tree_size });
         }
-        let root = root_from_path(self.index, self.tree_size, &leaf_hash(entry), &self.path)?;
+        let root = root_from_path(*index, *tree_size, &leaf_hash(entry), path)?;
         if self.attached_root.is_some_and(|attached| attached != root) {
             return Err(ReceiptError::RootDiffers);
         }

@@ -18,10 +18,12 @@ use crate::subject::Subject;
 pub use crate::header::HeaderError;
 pub use draft::Draft;
 pub use error::StatementError;
+pub use presented::{PayloadMatch, PresentedStatement};
 
 mod decode;
 mod draft;
 mod error;
+mod presented;
 
 /// Most bytes an entry may have: what the length field of a tile's entry bundle holds. Larger documents are blobs
 /// behind a hash envelope.

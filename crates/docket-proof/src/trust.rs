@@ -2,6 +2,10 @@
 //!
 //! What it means:
 //! - A claim counts only with a verifying receipt of a listed service, made with a key listed for that service.
+//! - How many services must have receipted a claim is `[receipts] require`: `"any"` one of them, `"all"`, or a number; with
+//!   `services` beside it, only receipts of those count for it.
+//! - A service that makes its receipts otherwise than this one is listed with `leaf` or `tree_size`; nothing in a receipt can
+//!   choose that.
 //! - If any issuer is listed, only claims of listed issuers count, and each claim's own signature is checked with a key
 //!   listed for its issuer.
 //! - If no issuer is listed, the services are believed about who signed: they checked the signature before they
@@ -12,6 +16,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Issuer, IssuerError, KeyError, PublicKey, Thumbprint, check_uri};
+use crate::receipt::{Leaf, Profile, ServiceName, ServiceNameError, TreeSize};
 
 /// Most bytes a trust file may have.
 pub const TRUST_BYTES_MAX: usize = 1 << 20;
@@ -30,17 +35,40 @@ pub const KEYS_MAX: usize = 64;
 pub struct Trust {
     services: Vec<TrustedService>,
     issuers: Vec<TrustedIssuer>,
+    requirement: Requirement,
+}
+
+/// Receipts of how many services a claim needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// How many of them.
+    pub need: Need,
+    /// The services that count; empty if all listed ones do.
+    pub services: Vec<ServiceName>,
+}
+
+/// How many of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// One, whichever.
+    Any,
+    /// Every one.
+    All,
+    /// At least so many.
+    AtLeast(usize),
 }
 
 /// A transparency service that is believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedService {
     /// Its `iss`.
-    pub issuer: Issuer,
+    pub issuer: ServiceName,
     /// Where it is found; a hint for programs that fetch, of no meaning for belief.
     pub url: Option<String>,
     /// The keys it signs receipts with, old ones included.
     pub keys: Vec<PublicKey>,
+    /// How it makes receipts.
+    pub profile: Profile,
 }
 
 /// An issuer of statements that is believed.
@@ -78,11 +106,35 @@ pub enum TrustError {
         /// What is wrong with it.
         reason: IssuerError,
     },
+    /// A service has a name that is none.
+    #[error("trust file: service {service:?}: {reason}")]
+    Service {
+        /// What stands in the file.
+        service: String,
+        /// What is wrong with it.
+        reason: ServiceNameError,
+    },
+    /// Receipts are demanded of a service that is not listed, or listed twice there.
+    #[error("trust file: [receipts] names {service}, which is {what}")]
+    RequiredService {
+        /// The service.
+        service: ServiceName,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Receipts of no service are demanded, or of more than there are.
+    #[error(
+        "trust file: [receipts] require must be \"any\", \"all\" or a number from 1 to {services}, the services that count"
+    )]
+    Require {
+        /// How many services count.
+        services: usize,
+    },
     /// A URL is no http or https URI.
     #[error("trust file: url {url:?} of {issuer} is not an http or https URL")]
     Url {
         /// Whose URL it is.
-        issuer: Issuer,
+        issuer: String,
         /// What stands in the file.
         url: String,
     },
@@ -90,7 +142,7 @@ pub enum TrustError {
     #[error("trust file: key {position} of {issuer}: {reason}")]
     Key {
         /// Whose key it is.
-        issuer: Issuer,
+        issuer: String,
         /// Counted from 1.
         position: usize,
         /// What is wrong with it.
@@ -103,13 +155,13 @@ pub enum TrustError {
     #[error("trust file: {issuer} has no key")]
     NoKey {
         /// Who has none.
-        issuer: Issuer,
+        issuer: String,
     },
     /// A service, an issuer, or a key of one of them is listed twice.
     #[error("trust file: {issuer} {what} twice")]
     Twice {
         /// Who.
-        issuer: Issuer,
+        issuer: String,
         /// What is there twice.
         what: &'static str,
     },
@@ -135,23 +187,45 @@ impl Trust {
         }
         for (position, service) in services.iter().enumerate() {
             if services[..position].iter().any(|before| before.issuer == service.issuer) {
-                return Err(TrustError::Twice { issuer: service.issuer.clone(), what: "is listed as a service" });
+                return Err(TrustError::Twice { issuer: service.issuer.to_string(), what: "is listed as a service" });
             }
-            check_keys(&service.issuer, &service.keys)?;
+            check_keys(service.issuer.as_str(), &service.keys)?;
             if let Some(url) = &service.url {
                 let is_web = url.starts_with("http://") || url.starts_with("https://");
                 if !is_web || check_uri(url).is_err() {
-                    return Err(TrustError::Url { issuer: service.issuer.clone(), url: url.clone() });
+                    return Err(TrustError::Url { issuer: service.issuer.to_string(), url: url.clone() });
                 }
             }
         }
         for (position, issuer) in issuers.iter().enumerate() {
             if issuers[..position].iter().any(|before| before.issuer == issuer.issuer) {
-                return Err(TrustError::Twice { issuer: issuer.issuer.clone(), what: "is listed as an issuer" });
+                return Err(TrustError::Twice { issuer: issuer.issuer.to_string(), what: "is listed as an issuer" });
             }
-            check_keys(&issuer.issuer, &issuer.keys)?;
+            check_keys(issuer.issuer.as_str(), &issuer.keys)?;
         }
-        Ok(Self { services, issuers })
+        let requirement = Requirement { need: Need::Any, services: Vec::new() };
+        Ok(Self { services, issuers, requirement })
+    }
+
+    /// The same with receipts of more services demanded. Each that is named must be listed.
+    pub fn requiring(self, requirement: Requirement) -> Result<Self, TrustError> {
+        for (position, service) in requirement.services.iter().enumerate() {
+            let refuse = |what| Err(TrustError::RequiredService { service: service.clone(), what });
+            if !self.lists_service(service) {
+                return refuse("not listed as a service");
+            }
+            if requirement.services[..position].contains(service) {
+                return refuse("named twice");
+            }
+        }
+        let services = match requirement.services.len() {
+            0 => self.services.len(),
+            named => named,
+        };
+        match requirement.need {
+            Need::AtLeast(count) if count == 0 || count > services => Err(TrustError::Require { services }),
+            Need::Any | Need::All | Need::AtLeast(_) => Ok(Self { requirement, ..self }),
+        }
     }
 
     /// Reads the text of a `trust.toml`.
@@ -169,7 +243,15 @@ impl Trust {
         check_count("issuers", file.issuer.len(), ISSUERS_MAX)?;
         let services = file.service.into_iter().map(ServiceTable::checked).collect::<Result<_, _>>()?;
         let issuers = file.issuer.into_iter().map(IssuerTable::checked).collect::<Result<_, _>>()?;
-        Self::new(services, issuers)
+        let trust = Self::new(services, issuers)?;
+        match file.receipts {
+            Some(receipts) => {
+                let need = receipts.need(trust.services.len())?;
+                let services = receipts.services.into_iter().map(parse_service).collect::<Result<_, _>>()?;
+                trust.requiring(Requirement { need, services })
+            }
+            None => Ok(trust),
+        }
     }
 
     /// The text of the `trust.toml`; reading it gives the same again.
@@ -178,6 +260,7 @@ impl Trust {
             version: VERSION,
             service: self.services.iter().map(ServiceTable::of).collect(),
             issuer: self.issuers.iter().map(IssuerTable::of).collect(),
+            receipts: ReceiptsTable::of(&self.requirement),
         };
         toml::to_string_pretty(&file).expect("tables of plain text are TOML")
     }
@@ -198,14 +281,18 @@ impl Trust {
     }
 
     /// Whether the service is listed, under whatever key.
-    pub fn lists_service(&self, issuer: &Issuer) -> bool {
-        self.services.iter().any(|service| service.issuer == *issuer)
+    pub fn lists_service(&self, name: &ServiceName) -> bool {
+        self.service(name).is_some()
     }
 
-    /// The key that `issuer` signs receipts with under this `kid`, if both are believed.
-    pub fn service_key(&self, issuer: &Issuer, kid: &Thumbprint) -> Option<&PublicKey> {
-        let service = self.services.iter().find(|service| service.issuer == *issuer)?;
-        service.keys.iter().find(|key| key.thumbprint() == *kid)
+    /// The service of this name, if it is believed.
+    pub fn service(&self, name: &ServiceName) -> Option<&TrustedService> {
+        self.services.iter().find(|service| service.issuer == *name)
+    }
+
+    /// Receipts of how many services a claim needs.
+    pub fn requirement(&self) -> &Requirement {
+        &self.requirement
     }
 
     /// The key that `issuer` signs statements with under this `kid`, if both are believed.
@@ -223,6 +310,23 @@ struct TrustFile {
     service: Vec<ServiceTable>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     issuer: Vec<IssuerTable>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipts: Option<ReceiptsTable>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReceiptsTable {
+    require: RequireValue,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    services: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum RequireValue {
+    Count(i64),
+    Word(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -231,6 +335,10 @@ struct ServiceTable {
     issuer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    leaf: Leaf,
+    #[serde(default, skip_serializing_if = "is_default")]
+    tree_size: TreeSize,
     #[serde(default)]
     key: Vec<KeyTable>,
 }
@@ -251,13 +359,43 @@ struct KeyTable {
 
 impl ServiceTable {
     fn of(service: &TrustedService) -> Self {
-        Self { issuer: service.issuer.to_string(), url: service.url.clone(), key: KeyTable::of(&service.keys) }
+        Self {
+            issuer: service.issuer.to_string(),
+            url: service.url.clone(),
+            leaf: service.profile.leaf,
+            tree_size: service.profile.tree_size,
+            key: KeyTable::of(&service.keys),
+        }
     }
 
     fn checked(self) -> Result<TrustedService, TrustError> {
-        let issuer = parse_issuer(self.issuer)?;
-        let keys = KeyTable::checked(&issuer, &self.key)?;
-        Ok(TrustedService { issuer, url: self.url, keys })
+        let issuer = parse_service(self.issuer)?;
+        let keys = KeyTable::checked(issuer.as_str(), &self.key)?;
+        let profile = Profile { leaf: self.leaf, tree_size: self.tree_size };
+        Ok(TrustedService { issuer, url: self.url, keys, profile })
+    }
+}
+
+impl ReceiptsTable {
+    fn of(requirement: &Requirement) -> Option<Self> {
+        let require = match requirement.need {
+            Need::Any if requirement.services.is_empty() => return None,
+            Need::Any => RequireValue::Word("any".to_owned()),
+            Need::All => RequireValue::Word("all".to_owned()),
+            Need::AtLeast(count) => RequireValue::Count(i64::try_from(count).unwrap_or(i64::MAX)),
+        };
+        Some(Self { require, services: requirement.services.iter().map(ToString::to_string).collect() })
+    }
+
+    fn need(&self, listed: usize) -> Result<Need, TrustError> {
+        let services = if self.services.is_empty() { listed } else { self.services.len() };
+        let refused = TrustError::Require { services };
+        match &self.require {
+            RequireValue::Word(word) if word == "any" => Ok(Need::Any),
+            RequireValue::Word(word) if word == "all" => Ok(Need::All),
+            RequireValue::Word(_) => Err(refused),
+            RequireValue::Count(count) => usize::try_from(*count).map(Need::AtLeast).map_err(|_| refused),
+        }
     }
 }
 
@@ -268,7 +406,7 @@ impl IssuerTable {
 
     fn checked(self) -> Result<TrustedIssuer, TrustError> {
         let issuer = parse_issuer(self.issuer)?;
-        let keys = KeyTable::checked(&issuer, &self.key)?;
+        let keys = KeyTable::checked(issuer.as_str(), &self.key)?;
         Ok(TrustedIssuer { issuer, keys })
     }
 }
@@ -278,11 +416,11 @@ impl KeyTable {
         keys.iter().map(|key| Self { public_key: key.to_spki_pem() }).collect()
     }
 
-    fn checked(issuer: &Issuer, tables: &[Self]) -> Result<Vec<PublicKey>, TrustError> {
+    fn checked(owner: &str, tables: &[Self]) -> Result<Vec<PublicKey>, TrustError> {
         check_count("keys of one owner", tables.len(), KEYS_MAX)?;
         let key = |(index, table): (usize, &Self)| {
             PublicKey::from_spki_pem(table.public_key.trim_start()).map_err(|reason| TrustError::Key {
-                issuer: issuer.clone(),
+                issuer: owner.to_owned(),
                 position: index + 1,
                 reason,
             })
@@ -295,17 +433,26 @@ fn parse_issuer(text: String) -> Result<Issuer, TrustError> {
     text.parse().map_err(|reason| TrustError::Issuer { issuer: text, reason })
 }
 
-fn check_keys(issuer: &Issuer, keys: &[PublicKey]) -> Result<(), TrustError> {
+fn parse_service(text: String) -> Result<ServiceName, TrustError> {
+    text.parse().map_err(|reason| TrustError::Service { service: text, reason })
+}
+
+fn check_keys(owner: &str, keys: &[PublicKey]) -> Result<(), TrustError> {
     check_count("keys of one owner", keys.len(), KEYS_MAX)?;
     if keys.is_empty() {
-        return Err(TrustError::NoKey { issuer: issuer.clone() });
+        return Err(TrustError::NoKey { issuer: owner.to_owned() });
     }
     let twice = keys.iter().enumerate().any(|(position, key)| keys[..position].contains(key));
-    if twice { Err(TrustError::Twice { issuer: issuer.clone(), what: "lists a key" }) } else { Ok(()) }
+    if twice { Err(TrustError::Twice { issuer: owner.to_owned(), what: "lists a key" }) } else { Ok(()) }
 }
 
 fn check_count(what: &'static str, found: usize, limit: usize) -> Result<(), TrustError> {
     if found > limit { Err(TrustError::TooMany { what, found, limit }) } else { Ok(()) }
+}
+
+/// Whether a field need not be written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn toml_error(error: &toml::de::Error) -> TrustError {

@@ -6,7 +6,7 @@ use docket_proof::cbor::{parse_problem_details, problem_details};
 use docket_proof::cose::Sign1;
 use docket_proof::key::{Issuer, KeyFile, PublicKey, PublicKeyFile, SigningKey, key_set, parse_key_set};
 use docket_proof::merkle::{Appended, Frontier, Hash, leaf_hash};
-use docket_proof::receipt::{BatchSeal, Receipt};
+use docket_proof::receipt::{BatchSeal, Profile, Receipt};
 use docket_proof::statement::{Content, Draft, SignedStatement, transparent};
 use docket_proof::subject::Subject;
 use docket_proof::tile::TileId;
@@ -68,9 +68,10 @@ fn tree() -> Appended {
 
 fn trust() -> Trust {
     let service = TrustedService {
-        issuer: service_name(),
+        issuer: service_name().into(),
         url: Some("http://localhost:5000".to_owned()),
         keys: vec![service().public().clone()],
+        profile: Profile::default(),
     };
     let issuer = TrustedIssuer { issuer: wabbit_name(), keys: vec![wabbit().public().clone()] };
     Trust::new(vec![service], vec![issuer]).expect("good trust")

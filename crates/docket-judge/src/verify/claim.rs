@@ -1,15 +1,22 @@
 //! One claim from its bytes to its verdict.
 
+use std::collections::HashMap;
+
 use docket_oci::{Digest, Manifest, media};
-use docket_proof::key::Issuer;
-use docket_proof::receipt::Receipt;
-use docket_proof::statement::{Content, SignedStatement};
+use docket_proof::receipt::Position;
+use docket_proof::statement::{Content, EntryId, PresentedStatement, SignedStatement};
 use docket_proof::trust::Trust;
 
+use super::receipts::Receipts;
 use super::{ClaimMaterial, ClaimVerdict, Document, Evidence, Found, Piece, Problem};
 
 /// Judges one claim about `artifact`. Facts are noted as they are read, so that a refused claim still says what it claims.
-pub(super) fn judge(found: &ClaimMaterial, artifact: &Digest, trust: &Trust) -> ClaimVerdict {
+pub(super) fn judge(
+    found: &ClaimMaterial,
+    artifact: &Digest,
+    receipts: &HashMap<EntryId, Receipts>,
+    trust: &Trust,
+) -> ClaimVerdict {
     let mut verdict = ClaimVerdict {
         issuer: None,
         claim_type: None,
@@ -20,13 +27,20 @@ pub(super) fn judge(found: &ClaimMaterial, artifact: &Digest, trust: &Trust) -> 
         signed_at: None,
         evidence: None,
         manifest: found.manifest.expected,
+        receipts: Vec::new(),
         problem: None,
     };
-    verdict.problem = check(found, artifact, trust, &mut verdict).err();
+    verdict.problem = check(found, artifact, receipts, trust, &mut verdict).err();
     verdict
 }
 
-fn check(found: &ClaimMaterial, artifact: &Digest, trust: &Trust, verdict: &mut ClaimVerdict) -> Result<(), Problem> {
+fn check(
+    found: &ClaimMaterial,
+    artifact: &Digest,
+    receipts: &HashMap<EntryId, Receipts>,
+    trust: &Trust,
+    verdict: &mut ClaimVerdict,
+) -> Result<(), Problem> {
     // 1. Every byte is what its digest says, and each manifest leads where the claim needs it to lead.
     check_digests(found)?;
     check_statement_manifest(found, artifact)?;
@@ -34,7 +48,8 @@ fn check(found: &ClaimMaterial, artifact: &Digest, trust: &Trust, verdict: &mut 
 
     // 2. What the issuer signed is about this artifact and this document.
     let layer = found.statement.as_ref().ok_or(Problem::StatementMissing)?;
-    let statement = SignedStatement::decode(&layer.bytes)?;
+    let presented = PresentedStatement::decode(&layer.bytes)?;
+    let statement = SignedStatement::decode(&presented.signed)?;
     verdict.issuer = Some(statement.issuer().clone());
     verdict.claim_type = Some(statement.claim_type().to_owned());
     verdict.entry_id = Some(statement.entry_id());
@@ -43,12 +58,25 @@ fn check(found: &ClaimMaterial, artifact: &Digest, trust: &Trust, verdict: &mut 
     }
     verdict.evidence = check_document(statement.content(), evidence.as_ref(), found.document.as_ref())?;
 
-    // 3. A service that is believed proves that it registered exactly this.
-    let receipt = check_receipts(&statement, found.receipt.as_ref(), trust)?;
-    verdict.index = Some(receipt.index());
-    verdict.tree_size = Some(receipt.tree_size());
-    verdict.service = Some(receipt.issuer().clone());
-    verdict.signed_at = Some(receipt.signed_at());
+    // 3. As many services as are demanded prove that they registered exactly this, wherever their receipts were found.
+    if let Some(bare) = &found.receipt
+        && !presented.receipts.contains(&bare.bytes)
+    {
+        return Err(Problem::ForeignReceipt);
+    }
+    let receipts = receipts.get(&statement.entry_id()).ok_or(Problem::StatementMissing)?;
+    verdict.receipts.clone_from(&receipts.verdicts);
+    if let Some(problem) = &receipts.problem {
+        return Err(problem.clone());
+    }
+    if let Some(first) = receipts.verdicts.first() {
+        verdict.service.clone_from(&first.service);
+        verdict.signed_at = first.signed_at;
+        if let Some(Position::Index { index, tree_size }) = first.position {
+            verdict.index = Some(index);
+            verdict.tree_size = Some(tree_size);
+        }
+    }
 
     // 4. The issuer is believed: by name and key where issuers are listed, else on the service's word.
     if trust.lists_issuers() {
@@ -159,39 +187,6 @@ fn check_document(
         Some(seen) => Evidence::Present { digest: signed, size: seen.size },
         None => Evidence::Absent { digest: signed },
     }))
-}
-
-/// Every receipt that names a believed service must verify; the first of them is the answer.
-///
-/// Receipts of other services are passed over, in whatever form they are: they are neither proof nor fault here.
-fn check_receipts(statement: &SignedStatement, bare: Option<&Found>, trust: &Trust) -> Result<Receipt, Problem> {
-    if let Some(bare) = bare
-        && !statement.receipts().contains(&bare.bytes)
-    {
-        return Err(Problem::ForeignReceipt);
-    }
-    let mut proof = None;
-    let mut services = Vec::new();
-    for bytes in statement.receipts() {
-        let Some(service) = Receipt::claimed_issuer(bytes) else { continue };
-        if !trust.lists_service(&service) {
-            services.push(service);
-            continue;
-        }
-        let receipt = check_receipt(bytes, &service, statement.entry(), trust)?;
-        proof.get_or_insert(receipt);
-    }
-    proof.ok_or(Problem::NoTrustedReceipt { found: services })
-}
-
-fn check_receipt(bytes: &[u8], service: &Issuer, entry: &[u8], trust: &Trust) -> Result<Receipt, Problem> {
-    let broken = |reason| Problem::Receipt { service: service.clone(), reason };
-    let receipt = Receipt::decode(bytes).map_err(broken)?;
-    let kid = receipt.kid();
-    let key = trust.service_key(service, &kid);
-    let key = key.ok_or_else(|| Problem::UntrustedServiceKey { service: service.clone(), kid })?;
-    receipt.verify(entry, key).map_err(broken)?;
-    Ok(receipt)
 }
 
 fn read_manifest(piece: Piece, found: &Found) -> Result<Manifest, Problem> {

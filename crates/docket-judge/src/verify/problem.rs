@@ -4,7 +4,7 @@ use std::fmt;
 
 use docket_oci::Digest;
 use docket_proof::key::{Issuer, Thumbprint};
-use docket_proof::receipt::ReceiptError;
+use docket_proof::receipt::{ReceiptError, ServiceName};
 use docket_proof::statement::StatementError;
 use serde::{Serialize, Serializer};
 
@@ -105,27 +105,45 @@ pub enum Problem {
     #[error("receipt (layer 2) is not among the receipts of the statement")]
     ForeignReceipt,
     /// No receipt comes from a listed service.
-    #[error("no receipt of a trusted service; there are receipts of: {}", list(found))]
+    #[error("no receipt of a trusted service; there are receipts of: {}{}", list(found), unread(*unknown))]
     NoTrustedReceipt {
         /// The services whose receipts there are.
-        found: Vec<Issuer>,
+        found: Vec<ServiceName>,
+        /// How many there are in forms that are not known.
+        unknown: usize,
     },
-    /// A receipt of a listed service is signed with a key that is not listed.
-    #[error("receipt of {service} is signed with key {kid}, which is not trusted")]
-    UntrustedServiceKey {
-        /// The service.
-        service: Issuer,
-        /// The `kid` of the receipt.
-        kid: Thumbprint,
+    /// Receipts of listed services hold, but not of enough of them.
+    #[error("receipts of {needed} of {of} services are demanded, and only these hold: {}", list(proven))]
+    TooFewReceipts {
+        /// How many services must have receipted it.
+        needed: usize,
+        /// How many services count.
+        of: usize,
+        /// The services whose receipts hold.
+        proven: Vec<ServiceName>,
     },
     /// A receipt of a listed service is broken or proves something else.
     #[error("receipt of {service}: {reason}")]
     Receipt {
         /// The service that the receipt names.
-        service: Issuer,
+        service: ServiceName,
         /// What is wrong with it.
         reason: ReceiptError,
     },
+    /// The document is not what the statement says or hashes.
+    #[error("the document is not the one that the statement is about")]
+    OtherPayload,
+    /// The document's hash is of a kind that is not known.
+    #[error("the statement names its document by hash algorithm {0}, which is not known here")]
+    PayloadHash(i64),
+    /// The statement leaves its payload out, and its issuer's signature was to be checked.
+    #[error("the statement leaves its payload out, which its issuer's signature covers; give it with --payload")]
+    PayloadMissing,
+    /// The statement leaves its payload out, and no key is there to tell which it is.
+    #[error(
+        "the statement leaves its payload out: only its issuer's signature binds one, so list the issuer in the trust file"
+    )]
+    PayloadUnbound,
     /// Issuers are listed and this one is not, or not with this key.
     #[error("issuer {issuer} with key {kid} is not trusted")]
     UntrustedIssuer {
@@ -161,9 +179,13 @@ impl fmt::Display for Piece {
     }
 }
 
-fn list(issuers: &[Issuer]) -> String {
-    if issuers.is_empty() {
+fn list(services: &[ServiceName]) -> String {
+    if services.is_empty() {
         return "nobody".to_owned();
     }
-    issuers.iter().map(Issuer::as_str).collect::<Vec<_>>().join(", ")
+    services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn unread(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(", and {count} in a form that is not known") }
 }

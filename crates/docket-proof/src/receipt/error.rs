@@ -1,6 +1,6 @@
 //! Why bytes are not a receipt, or prove nothing about an entry.
 
-use super::{MAX_RECEIPT_BYTES, TREE_SIZE_LABEL, VDS_RFC9162_SHA256};
+use super::{MAX_RECEIPT_BYTES, TREE_SIZE_LABEL};
 use crate::cbor::CborError;
 use crate::cose::CoseError;
 use crate::header::HeaderError;
@@ -25,12 +25,18 @@ pub enum ReceiptError {
     /// The verifiable data structure is not named where it is signed.
     #[error("receipt names no verifiable data structure in its protected header (label 395)")]
     VdsMissing,
-    /// Another structure than RFC9162_SHA256.
-    #[error("receipt is about verifiable data structure {found}; RFC9162_SHA256 ({VDS_RFC9162_SHA256}) is supported")]
+    /// A structure that is not known.
+    #[error("receipt is about verifiable data structure {found}, which is not known here")]
     VdsUnknown {
         /// What was found.
         found: String,
     },
+    /// The service has a name that cannot be shown.
+    #[error("receipt's iss: {0}")]
+    ServiceName(#[from] super::ServiceNameError),
+    /// A key identifier that is not bytes.
+    #[error("receipt's kid (label 4) is not a byte string")]
+    KidForm,
     /// The log has no name, or one that cannot be shown.
     #[error("receipt's sub must name the log in printable text")]
     LogName,
@@ -55,6 +61,12 @@ pub enum ReceiptError {
     /// The proof is no array of tree size, leaf index and hashes.
     #[error("inclusion proof must be [tree size, leaf index, [one or more 32-byte hashes]]")]
     ProofForm,
+    /// The proof of a CCF ledger is no leaf of three parts with a path.
+    #[error("CCF inclusion proof must be {{1: [32 bytes, text, 32 bytes], 2: [one or more [left, 32 bytes]]}}")]
+    CcfProofForm,
+    /// The leaf of a CCF ledger is another entry's.
+    #[error("receipt is about another entry: its leaf holds another hash")]
+    OtherEntry,
     /// The index, the path's length or the size contradict each other.
     #[error("inclusion proof: {0}")]
     Merkle(#[from] MerkleError),
@@ -82,6 +94,12 @@ pub enum ReceiptError {
         kid: Thumbprint,
         /// The key that it was to be checked with.
         key: Thumbprint,
+    },
+    /// No key that is believed is the one that the receipt names.
+    #[error("receipt is signed with key {kid}, which is not trusted")]
+    UnknownKey {
+        /// The kid, as text or in hex digits.
+        kid: String,
     },
     /// The signature does not cover the root that entry and path lead to.
     #[error(

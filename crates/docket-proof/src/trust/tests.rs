@@ -3,9 +3,10 @@ use crate::testkeys;
 
 fn service() -> TrustedService {
     TrustedService {
-        issuer: "https://registry.wabbit.example".parse().expect("a URI"),
+        issuer: "https://registry.wabbit.example".parse().expect("a name"),
         url: Some("http://localhost:5000".to_owned()),
         keys: vec![testkeys::service().public().clone()],
+        profile: Profile::default(),
     }
 }
 
@@ -40,13 +41,13 @@ fn keys_are_found_by_owner_and_kid_together() {
     let trust = Trust::new(vec![service()], vec![issuer()]).expect("good trust");
     let (service, issuer) = (service(), issuer());
     let (service_kid, issuer_kid) = (service.keys[0].thumbprint(), issuer.keys[0].thumbprint());
-    assert_eq!(trust.service_key(&service.issuer, &service_kid), Some(&service.keys[0]));
+    let name = |name: &str| name.parse().expect("a name");
+    assert_eq!(trust.service(&service.issuer), Some(&service));
+    assert_eq!(trust.service(&name(issuer.issuer.as_str())), None);
     assert_eq!(trust.issuer_key(&issuer.issuer, &issuer_kid), Some(&issuer.keys[0]));
-    assert_eq!(trust.service_key(&service.issuer, &issuer_kid), None);
-    assert_eq!(trust.service_key(&issuer.issuer, &issuer_kid), None);
     assert_eq!(trust.issuer_key(&issuer.issuer, &service_kid), None);
-    assert_eq!(trust.issuer_key(&service.issuer, &service_kid), None);
-    assert!(trust.lists_service(&service.issuer) && !trust.lists_service(&issuer.issuer));
+    let as_issuer = service.issuer.as_str().parse().expect("a URI");
+    assert_eq!(trust.issuer_key(&as_issuer, &service_kid), None);
     assert!(trust.lists_issuers());
     assert!(!Trust::new(vec![service], vec![]).expect("good trust").lists_issuers());
 }
@@ -91,28 +92,32 @@ fn what_cannot_be_used_is_named() {
     let twice_the_key = TrustedService { keys: vec![key.clone(), key], ..service.clone() };
     for (services, issuers, expected) in [
         (vec![], vec![issuer.clone()], TrustError::NoService),
-        (vec![without_keys], vec![], TrustError::NoKey { issuer: name.clone() }),
-        (vec![twice_the_key], vec![], TrustError::Twice { issuer: name.clone(), what: "lists a key" }),
+        (vec![without_keys], vec![], TrustError::NoKey { issuer: name.to_string() }),
+        (vec![twice_the_key], vec![], TrustError::Twice { issuer: name.to_string(), what: "lists a key" }),
         (
             vec![service.clone(), service.clone()],
             vec![],
-            TrustError::Twice { issuer: name.clone(), what: "is listed as a service" },
+            TrustError::Twice { issuer: name.to_string(), what: "is listed as a service" },
         ),
         (
             vec![service],
             vec![issuer.clone(), issuer.clone()],
-            TrustError::Twice { issuer: issuer.issuer.clone(), what: "is listed as an issuer" },
+            TrustError::Twice { issuer: issuer.issuer.to_string(), what: "is listed as an issuer" },
         ),
     ] {
         assert_eq!(Trust::new(services, issuers), Err(expected));
     }
     assert!(matches!(
-        Trust::parse(&file("https://registry.wabbit.example", "registry")),
-        Err(TrustError::Issuer { issuer, .. }) if issuer == "registry"
+        Trust::parse(&file("https://registry.wabbit.example", "a registry")),
+        Err(TrustError::Service { service, .. }) if service == "a registry"
+    ));
+    assert!(matches!(
+        Trust::parse(&file("https://wabbit.example", "wabbit")),
+        Err(TrustError::Issuer { issuer, .. }) if issuer == "wabbit"
     ));
     for url in ["ftp://localhost", "localhost:5000", "http://a b"] {
         let refused = Trust::parse(&file("http://localhost:5000", url));
-        assert_eq!(refused, Err(TrustError::Url { issuer: name.clone(), url: url.to_owned() }));
+        assert_eq!(refused, Err(TrustError::Url { issuer: name.to_string(), url: url.to_owned() }));
     }
     let broken = Trust::parse(&file("MFkw", "MFkx"));
     assert!(matches!(broken, Err(TrustError::Key { position: 1, .. })), "{broken:?}");
@@ -135,4 +140,48 @@ fn one_over_each_limit_is_refused() {
     assert_eq!(too_many_keys, over("keys of one owner", KEYS_MAX));
     let large = " ".repeat(TRUST_BYTES_MAX + 1);
     assert_eq!(Trust::parse(&large), Err(TrustError::TooLarge { bytes: TRUST_BYTES_MAX + 1 }));
+}
+
+/// Two services, one of which does otherwise, and receipts of both demanded.
+fn demanding() -> Trust {
+    let profile = Profile { leaf: Leaf::Digest, tree_size: TreeSize::Unbound };
+    let other = TrustedService { issuer: "ledger.example".parse().expect("a name"), profile, ..service() };
+    let requirement = Requirement { need: Need::AtLeast(2), services: vec![service().issuer, other.issuer.clone()] };
+    Trust::new(vec![service(), other], vec![]).and_then(|trust| trust.requiring(requirement)).expect("good trust")
+}
+
+#[test]
+fn profiles_and_demands_survive_their_text() {
+    let text = demanding().to_text();
+    for line in ["leaf = \"digest\"", "tree_size = \"unbound\"", "require = 2"] {
+        assert_eq!(text.matches(line).count(), 1, "{line} in\n{text}");
+    }
+    assert_eq!(Trust::parse(&text), Ok(demanding()));
+    for (word, need) in [("\"any\"", Need::Any), ("\"all\"", Need::All), ("1", Need::AtLeast(1))] {
+        let trust = Trust::parse(&text.replace("require = 2", &format!("require = {word}"))).expect("good trust");
+        assert_eq!(trust.requirement().need, need);
+        assert_eq!(Trust::parse(&trust.to_text()), Ok(trust));
+    }
+}
+
+#[test]
+fn demands_that_nothing_could_meet_are_refused() {
+    let text = demanding().to_text();
+    for require in ["0", "3", "-1", "\"most\"", "\"\""] {
+        let refused = Trust::parse(&text.replace("require = 2", &format!("require = {require}")));
+        assert_eq!(refused, Err(TrustError::Require { services: 2 }), "{require}");
+    }
+    let (ours, other) = (service().issuer, demanding().services()[1].issuer.clone());
+    for (services, service, what) in [
+        (vec![ours.clone(), ours.clone()], &ours, "named twice"),
+        (vec!["urn:a:b".parse().expect("a name")], &"urn:a:b".parse().expect("a name"), "not listed as a service"),
+    ] {
+        let refused = demanding().requiring(Requirement { need: Need::Any, services });
+        assert_eq!(refused, Err(TrustError::RequiredService { service: service.clone(), what }));
+    }
+    let one = Requirement { need: Need::AtLeast(2), services: vec![other] };
+    assert_eq!(demanding().requiring(one), Err(TrustError::Require { services: 1 }));
+    for (from, to) in [("leaf = \"digest\"", "leaf = \"hash\""), ("\"unbound\"", "true")] {
+        assert!(matches!(Trust::parse(&text.replace(from, to)), Err(TrustError::Toml { .. })), "{to}");
+    }
 }

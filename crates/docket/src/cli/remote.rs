@@ -10,7 +10,7 @@ use docket_client::{
 use docket_judge::verify::{ClaimMaterial, Document, Found, Material, Seen};
 use docket_oci::media::SCITT_STATEMENT;
 use docket_oci::{Descriptor, Digest, ImageReference};
-use docket_proof::statement::{Content, MAX_STATEMENT_BYTES, SignedStatement};
+use docket_proof::statement::{Content, MAX_STATEMENT_BYTES, PresentedStatement, SignedStatement};
 
 use crate::cli::output::UsageError;
 
@@ -121,7 +121,8 @@ pub(crate) async fn gather_with_documents(opened: &Opened) -> Result<(Collected,
 
 /// The document that a claim's statement binds to the artifact.
 fn signed_document(claim: &ClaimMaterial, artifact: &Digest) -> Option<Digest> {
-    let statement = SignedStatement::decode(&claim.statement.as_ref()?.bytes).ok()?;
+    let shown = PresentedStatement::decode(&claim.statement.as_ref()?.bytes).ok()?;
+    let statement = SignedStatement::decode(&shown.signed).ok()?;
     match statement.content() {
         Content::HashEnvelope { digest, .. } if statement.subject().digest() == Some(*artifact) => Some(*digest),
         Content::HashEnvelope { .. } | Content::Sha384Envelope { .. } | Content::Payload { .. } => None,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use docket_client::{ClientError, Registry};
 use docket_proof::key::{PublicKey, PublicKeyFile, Thumbprint, parse_key_set};
+use docket_proof::receipt::Profile;
 use docket_proof::trust::{Trust, TrustedIssuer, TrustedService};
 
 use crate::cli::output::{Exit, UsageError, data, say};
@@ -54,10 +55,11 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
         );
     };
     let service = TrustedService {
-        issuer: service.issuer.parse().context("the service's identity is no URI")?,
+        issuer: service.issuer.parse().context("the service's identity is no name")?,
         url: Some(registry.base_url().as_str().trim_end_matches('/').to_owned()),
         // Only the key that was compared; others of the service are to be pinned on their own.
         keys: vec![pinned.clone()],
+        profile: Profile::default(),
     };
     say(&format!("pinned {} by key {wanted}", service.issuer));
     data(Trust::new(vec![service], issuers)?.to_text().trim_end());

@@ -7,6 +7,7 @@ use crate::harness::{ClaimPieces, Guarded, Issuer, LayoutFolder, Repository, Sai
 
 mod crowd;
 mod flipped;
+mod others;
 mod refitted;
 mod strangers;
 mod verdicts;

@@ -164,7 +164,9 @@ async fn a_statement_with_receipts_of_elsewhere_is_kept_where_it_cannot_be_regis
     for (issuer, statements) in [(&Issuer::new("stranger"), 1), (&wabbit, 3)] {
         let claim = issuer.about(&sha256(&image), "text/plain", b"x");
         let copied = docket_proof::statement::transparent(&claim, &[b"a receipt of elsewhere"]).expect("small");
-        push(&repository, &image, &copied).await.1.expecting(201);
+        let pushed = push(&repository, &image, &copied).await.1.expecting(201);
+        let warned = pushed.header("warning").is_some_and(|warning| warning.contains("not registered here"));
+        assert_eq!(warned, statements == 1);
         assert_eq!(statements_at(&repository, &image).await.len(), statements);
     }
     server.stop().await;

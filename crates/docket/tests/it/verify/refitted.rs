@@ -100,7 +100,7 @@ async fn the_receipt_of_a_service_that_only_calls_itself_the_same_is_refused() {
     let bent = scene.claim.clone().saying(transparent(&statement, &receipt), receipt);
     let said = scene.verify_claim("bent", &bent, "trust.toml").await.expect(1);
     let kid = liar.receipt_key().thumbprint();
-    said.says(&[&format!("receipt of {SERVICE} is signed with key {kid}, which is not trusted")]);
+    said.says(&[&format!("receipt of {SERVICE}: receipt is signed with key {kid}, which is not trusted")]);
     // Whoever pinned that other service believes it, and not the first one.
     scene.shell.write("other.toml", pin(&scene.shell, &liar, &server, ""));
     scene.verify("bent", "other.toml").expect(0);
