@@ -375,6 +375,8 @@ impl Instance {
         let (tiles, problems) = self.ledger.check_tiles().await?;
         report.tiles = tiles;
         problems.into_iter().for_each(|problem| report.problem(problem));
+        let problems = self.ledger.check_public().await?;
+        problems.into_iter().for_each(|problem| report.problem(problem));
         Ok(())
     }
 }

@@ -38,11 +38,14 @@ pub struct Stats {
 /// One question about an instance, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Check {
-    /// What was asked: `storage`, `disk`, `guard`, `ledger` or `head`.
+    /// What was asked: `storage`, `disk`, `guard`, `ledger`, `head` or `witnesses`.
     pub name: &'static str,
     /// What is wrong, if something is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What is worth knowing and no problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Instance {
@@ -88,7 +91,21 @@ impl Instance {
             ("ledger", ledger),
             ("head", self.head_is_young()),
         ];
-        checks.into_iter().map(|(name, answer)| Check { name, problem: answer.err() }).collect()
+        let mut checks: Vec<_> =
+            checks.into_iter().map(|(name, answer)| Check { name, problem: answer.err(), note: None }).collect();
+        checks.extend(self.witnesses_behind().await);
+        checks
+    }
+
+    /// How far witnesses are, where there are some. A push waits for none of them, so they make nothing unready.
+    async fn witnesses_behind(&self) -> Option<Check> {
+        let cosigned = self.cosigned_sizes().await.ok().filter(|cosigned| !cosigned.is_empty())?;
+        let held = self.tree_size();
+        let behind = cosigned.iter().filter(|(_, size)| *size < held);
+        let behind: Vec<_> =
+            behind.map(|(key, size)| format!("{} has cosigned {size} of {held}", key.name())).collect();
+        let note = (!behind.is_empty()).then(|| behind.join(", "));
+        Some(Check { name: "witnesses", problem: None, note })
     }
 
     /// The head of a quiet ledger is old and right. It is too old when entries wait for it: everything that waits goes into

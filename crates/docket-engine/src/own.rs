@@ -29,6 +29,14 @@ pub(crate) fn genesis(identity: &Identity, now: i64) -> Result<Candidate, Engine
     Ok(Candidate { statement, basis: own_basis(now), place: None, effect: Effect::None })
 }
 
+/// The verifier key that a genesis entry names for checkpoints.
+pub(crate) fn genesis_checkpoint_key(entry: &[u8]) -> Option<String> {
+    let statement = SignedStatement::decode(entry).ok()?;
+    let Content::Payload { bytes, .. } = statement.content() else { return None };
+    let payload: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    Some(payload.get("checkpoint_key")?.as_str()?.to_owned())
+}
+
 /// What the service's own statements are decided by.
 pub(crate) fn own_basis(now: i64) -> Basis {
     Basis { issuer_entry: GENESIS_INDEX, policy_entry: GENESIS_INDEX, decided_at: now }

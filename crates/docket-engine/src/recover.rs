@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use docket_proof::checkpoint::{CheckpointError, SignedCheckpoint};
 use docket_proof::receipt::Receipt;
 use docket_proof::statement::SignedStatement;
 use docket_store::GuardPoint;
@@ -20,6 +21,8 @@ pub enum Evidence {
     Guard(GuardPoint),
     /// A receipt of this service, or a statement with one: the service spoke of a tree at least this large.
     Receipt(Vec<u8>),
+    /// A checkpoint that the log signed: the service spoke of this tree.
+    Checkpoint(Vec<u8>),
     /// None; the operator states the size of the newest tree that anybody was told of.
     Stated(u64),
 }
@@ -65,6 +68,9 @@ pub enum RecoverError {
     /// Operator: the evidence proves nothing here.
     #[error("the evidence is no receipt of this service: {0}")]
     NoEvidence(String),
+    /// Operator: the evidence is of no log, or of another one.
+    #[error("the evidence is no checkpoint of this log: {0}")]
+    NoCheckpoint(#[from] CheckpointError),
     /// Operator: the number does not fit.
     #[error(
         "the copy holds {held} entries, not {stated}; state the number that it holds if no newer receipt was ever given out"
@@ -100,6 +106,12 @@ impl Instance {
                 point.size
             }
             Evidence::Receipt(bytes) => self.compare_receipt(bytes, held).await?,
+            Evidence::Checkpoint(bytes) => {
+                let signed = SignedCheckpoint::open(bytes, self.checkpoint_key()).map_err(RecoverError::from)?;
+                let head = signed.checkpoint();
+                self.compare_tree(head.size(), Some(*head.root()), held).await?;
+                head.size()
+            }
             Evidence::Stated(stated) if *stated == held => held,
             Evidence::Stated(stated) => return Err(RecoverError::WrongSize { stated: *stated, held }.into()),
         };

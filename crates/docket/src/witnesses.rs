@@ -4,12 +4,15 @@
 //! one has its quorum, or when they have had time enough. Each has one request under way at most, and one that is slow or
 //! away holds up nobody else. Receipts wait for none of this.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use docket_client::{Witness, WitnessReply};
 use docket_engine::{ForWitness, Instance};
+use docket_proof::checkpoint::SignedCheckpoint;
+use docket_proof::log_policy::LogPolicy;
 use docket_proof::note::{NoteKey, NoteSignature, parse_signatures};
 use futures_util::future::join_all;
 use tokio::sync::watch;
@@ -20,6 +23,7 @@ use crate::config;
 #[derive(Debug)]
 pub(crate) struct Witnesses {
     instance: Arc<Instance>,
+    policy: LogPolicy,
     asked: Vec<Asked>,
     interval: Duration,
 }
@@ -53,7 +57,8 @@ impl Witnesses {
             Ok(Asked { key: witness.key.clone(), witness: Witness::new(url)? })
         });
         let asked = asked.collect::<anyhow::Result<_>>()?;
-        Ok(Some(Self { instance: Arc::clone(instance), asked, interval: config.interval }))
+        let (instance, policy, interval) = (Arc::clone(instance), policy.clone(), config.interval);
+        Ok(Some(Self { instance, policy, asked, interval }))
     }
 
     /// Asks all of them about the newest tree, before anything is signed: one that knows a larger tree shows that the whole
@@ -96,6 +101,41 @@ impl Witnesses {
         })
     }
 
+    /// The newest checkpoint with what the witnesses say of it, if they are a quorum and none knows a larger tree. Keeps nothing.
+    pub(crate) async fn confirm(&self) -> anyhow::Result<SignedCheckpoint> {
+        let size = self.instance.tree_size();
+        let answers = self.asked.iter().map(async |asked| {
+            let mut known = Known::default();
+            let exchanged = exchange(&self.instance, asked, size, &mut known);
+            let timely = tokio::time::timeout(GREETING_TIME_MAX, exchanged).await;
+            timely.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")))
+        });
+        let answers = join_all(answers).await;
+        let request = self.instance.for_witness(size, size).await?.context("the ledger has no head")?;
+        let mut confirmed = request.checkpoint;
+        let mut failures = String::new();
+        for (asked, answer) in self.asked.iter().zip(answers) {
+            match answer {
+                Ok((_, lines)) => lines.into_iter().for_each(|line| confirmed.note_mut().add(line)),
+                Err(failure) if failure.is::<Ahead>() => {
+                    anyhow::bail!(
+                        "{} is ahead: {failure}. Receipts of the missing entries are in use, and going on would fork the \
+                         ledger; restore a newer backup",
+                        asked.key.name()
+                    );
+                }
+                Err(failure) => {
+                    let _ = write!(failures, "; {}: {failure:#}", asked.key.name());
+                }
+            }
+        }
+        let keys: Vec<_> = self.asked.iter().map(|asked| asked.key.clone()).collect();
+        let signed = confirmed.note().signed_by(&keys).unwrap_or_default();
+        let is_quorum = self.policy.is_quorum(&signed.iter().map(|signed| signed.key).collect::<Vec<_>>());
+        anyhow::ensure!(is_quorum && !signed.is_empty(), "no quorum of the witnesses confirms the copy{failures}");
+        Ok(confirmed)
+    }
+
     /// Says which tree is to be cosigned: the newest, as soon as the one before has a quorum or has had its time.
     async fn lead(&self, target: &watch::Sender<u64>) {
         let mut size = *target.borrow();
@@ -135,6 +175,14 @@ impl Witnesses {
     }
 }
 
+/// A witness knows more of the log than there is here.
+#[derive(Debug, thiserror::Error)]
+#[error("it has cosigned {larger} entries, and there are {held}")]
+struct Ahead {
+    larger: u64,
+    held: u64,
+}
+
 /// Asks a witness about one tree, again from the tree that it says it knows.
 async fn exchange(
     instance: &Instance,
@@ -155,7 +203,7 @@ async fn exchange(
                 if is_first {
                     instance.stop_behind_witness(&asked.key, larger);
                 }
-                anyhow::bail!("it says that it knows {larger} entries, more than there are");
+                anyhow::bail!(Ahead { larger, held: instance.tree_size() });
             }
             WitnessReply::Knows(same) if same == known.size => {
                 anyhow::bail!("it knows another tree of {same} entries than this log: the log has two histories");

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::error::EngineError;
 use crate::ledger::Ledger;
+use crate::own::{GENESIS_INDEX, genesis_checkpoint_key};
 
 /// Which checkpoint is published.
 #[derive(Debug)]
@@ -172,6 +173,28 @@ impl Ledger {
         }
         let bundle = encode_bundle(rows.iter().map(|row| row.bytes.as_slice()));
         bundle.ok_or_else(|| EngineError::Unproven(format!("an entry from {first} on is too long for a bundle")))
+    }
+
+    /// What is wrong with what strangers are shown: the key that the genesis entry names, what witnesses said.
+    pub(crate) async fn check_public(&self) -> Result<Vec<String>, EngineError> {
+        let mut problems = Vec::new();
+        let identity = self.identity();
+        let genesis = self.shared.store.entry(GENESIS_INDEX).await?;
+        let named = genesis.and_then(|row| genesis_checkpoint_key(&row.bytes));
+        if named.as_deref() != Some(identity.checkpoint_key.public().to_string().as_str()) {
+            problems.push("the checkpoint key is not the one that the genesis entry names".to_owned());
+        }
+        for row in self.shared.store.cosignatures().await? {
+            let batch = self.shared.store.batch(row.tree_size).await?;
+            let checkpoint = batch.map(|batch| Checkpoint::new(&identity.log, row.tree_size, batch.root));
+            let witness: Option<NoteKey> = row.witness.parse().ok();
+            let lines = parse_signatures(&row.line).ok();
+            let holds = witness.zip(checkpoint).zip(lines);
+            if holds.is_none_or(|((witness, checkpoint), lines)| own_line(&witness, &checkpoint, lines).is_err()) {
+                problems.push(format!("{} did not cosign the tree of size {} like this", row.witness, row.tree_size));
+            }
+        }
+        Ok(problems)
     }
 
     /// Takes no entries any more.

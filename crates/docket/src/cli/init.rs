@@ -41,7 +41,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             data(&format!("log key      {}", created.checkpoint_key));
             say("Give the fingerprint to consumers by a way they trust: `docket trust pin` asks for it.");
             say("Give the log key to monitors and witnesses: the log's checkpoints are signed with it.");
-            say("No witness is configured: a rollback of the whole disk, guard and all, would go unnoticed here.");
+            say(
+                "No witness is configured: a rollback of the whole disk, guard and all, would go unnoticed. Set witness.policy.",
+            );
             say(&format!("Next: docket serve --data {}", args.data.display()));
         }
     }

@@ -1,6 +1,6 @@
 //! `[witness]`: who watches that the log keeps to one history.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -34,24 +34,32 @@ impl Default for Written {
 
 impl Written {
     pub(super) fn read(self) -> anyhow::Result<Witness> {
-        let policy = match self.policy.as_str() {
-            "" => None,
-            path => Some(read_policy(&PathBuf::from(path)).context("witness.policy")?),
+        anyhow::ensure!(!self.interval.is_zero(), "witness.interval must be longer than 0s");
+        let named = match self.policy.as_str() {
+            "" => Witness { policy: None, interval: self.interval },
+            path => Witness::of(Path::new(path)).context("witness.policy")?,
         };
-        let nameless = policy.iter().flat_map(LogPolicy::witnesses).find(|witness| witness.url.is_none());
-        if let Some(witness) = nameless {
+        Ok(Witness { interval: self.interval, ..named })
+    }
+}
+
+impl Witness {
+    /// The witnesses of a policy, each of which must have a URL.
+    pub(crate) fn of(path: &Path) -> anyhow::Result<Self> {
+        let policy = read_policy(path)?;
+        if let Some(witness) = policy.witnesses().iter().find(|witness| witness.url.is_none()) {
             anyhow::bail!(
-                "witness.policy: there is no URL behind the key of {}; the log sends its checkpoints there",
+                "{}: there is no URL behind the key of {}; the log sends its checkpoints there",
+                path.display(),
                 witness.key.name()
             );
         }
-        anyhow::ensure!(!self.interval.is_zero(), "witness.interval must be longer than 0s");
-        Ok(Witness { policy, interval: self.interval })
+        Ok(Self { policy: Some(policy), interval: Written::default().interval })
     }
 }
 
 /// Reads a file with a C2SP tlog-policy.
-pub(crate) fn read_policy(path: &std::path::Path) -> anyhow::Result<LogPolicy> {
+pub(crate) fn read_policy(path: &Path) -> anyhow::Result<LogPolicy> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     LogPolicy::parse(&text).with_context(|| path.display().to_string())
 }

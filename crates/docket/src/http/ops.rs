@@ -56,7 +56,11 @@ impl Watched {
             }
         };
         let stopping = self.is_stopping.load(Ordering::Relaxed);
-        checks.push(Check { name: "serving", problem: stopping.then(|| "the server is stopping".to_owned()) });
+        checks.push(Check {
+            name: "serving",
+            problem: stopping.then(|| "the server is stopping".to_owned()),
+            note: None,
+        });
         checks
     }
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use docket_proof::log_policy::{LogPolicy, Witnessed};
+use sqlx::Connection as _;
 
 use super::{checkpoint, register};
-use crate::harness::{Ask as _, Mood, Server, Site, Witness};
+use crate::harness::{Ask as _, Mood, Server, Shell, Site, Witness};
 
 /// Writes a policy and starts a server with it.
 fn start(site: &Site, policy: &str) -> Server {
@@ -221,6 +222,81 @@ async fn a_witness_that_comes_late_still_tells_of_a_rollback() {
     register(&server, &issuer, 7..8).await;
     assert!(server.logged("rolled back").await.contains("the database holds 3"));
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_copy_is_compared_with_what_witnesses_and_monitors_know() {
+    let site = Site::new();
+    let issuer = site.admit("wabbit");
+    let witness = Witness::start("witness.example/w", site.log_key());
+    let shell = Shell::new(site.folder());
+    let policy = policy_with(&site, &witness);
+    let mut saved = Vec::new();
+    for (backup, numbers) in [("old", 0..2), ("new", 2..4)] {
+        let server = start(&site, &policy);
+        register(&server, &issuer, numbers.clone()).await;
+        let reached = published(&site, &server, u64::from(numbers.end) + 2).await;
+        saved.push(reached.checkpoint.to_string());
+        server.stop().await;
+        shell.docket(&format!("backup create --data data --out {backup}")).expect(0);
+        shell.docket(&format!("backup restore --from {backup} --data {backup}-copy/data")).expect(0);
+    }
+    shell.write("old.checkpoint", &saved[0]);
+    shell.write("new.checkpoint", &saved[1]);
+    shell.write("other.checkpoint", saved[1].replace("registry.wabbit", "registry.other"));
+    let recover = |copy: &str, evidence: &str| shell.docket(&format!("recover --data {copy}-copy/data {evidence}"));
+
+    recover("old", "--witnesses policy.txt").fails(1, &["witness.example/w is ahead", "6 entries, and there are 4"]);
+    recover("old", "--checkpoint new.checkpoint").fails(1, &["speaks of 6 entries, the copy holds 4"]);
+    recover("old", "--checkpoint other.checkpoint").fails(1, &["the evidence is no checkpoint of this log"]);
+    recover("old", "--checkpoint policy.txt").fails(1, &["the evidence is no checkpoint of this log"]);
+    witness.becomes(Mood::Impostor);
+    recover("new", "--witnesses policy.txt").fails(1, &["no quorum of the witnesses confirms the copy"]);
+    witness.becomes(Mood::Says(500, "text/plain", "no\n".to_owned()));
+    recover("new", "--witnesses policy.txt").fails(1, &["witness.example/w: it refuses: 500 no"]);
+    witness.becomes(Mood::Honest);
+    let said = recover("new", "--witnesses policy.txt").expect(0);
+    assert_eq!(said.out, "recovered  6 entries, the evidence speaks of 6\n");
+    assert_eq!(witness.size(), 6);
+
+    // A checkpoint of the copy's own time is evidence too, of that time.
+    let said = recover("old", "--checkpoint old.checkpoint").expect(0);
+    assert!(said.err.contains("tells of its own time only"), "{}", said.err);
+    // Wrong as it was, the witnesses still stop it.
+    let mistaken = Site::at(site.folder().join("old-copy"));
+    let server = start(&mistaken, &policy);
+    assert!(server.log().contains("rolled back"), "{}", server.log());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_witnesses_said_is_proved_again() {
+    let site = Site::new();
+    let witness = Witness::start("witness.example/w", site.log_key());
+    let server = start(&site, &policy_with(&site, &witness));
+    published(&site, &server, 1).await;
+    let ready = server.watch("/readyz").expect(200).await.json();
+    let check = |ready: &serde_json::Value| {
+        let checks = ready["checks"].as_array().expect("checks");
+        checks.iter().find(|check| check["name"] == "witnesses").expect("witnesses").clone()
+    };
+    assert_eq!(check(&ready), serde_json::json!({ "name": "witnesses" }));
+    server.stop().await;
+    site.fsck_clean();
+    let database = format!("sqlite://{}", site.data().join("docket.db").display());
+    let mut connection = sqlx::SqliteConnection::connect(&database).await.expect("opened");
+    sqlx::query("UPDATE cosignature SET line = replace(line, 'A', 'B')")
+        .execute(&mut connection)
+        .await
+        .expect("edited");
+    connection.close().await.expect("closed");
+    let problems = site.fsck().problems;
+    assert!(problems.iter().any(|problem| problem.contains("did not cosign the tree of size 1")), "{problems:?}");
+    // Another key signs for nobody.
+    std::fs::copy(Site::new().data().join("keys/checkpoint.key"), site.data().join("keys/checkpoint.key"))
+        .expect("copied");
+    let problems = site.fsck().problems;
+    assert!(problems.iter().any(|problem| problem.contains("checkpoint key is not the one")), "{problems:?}");
 }
 
 #[tokio::test]
