@@ -4,8 +4,8 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName};
 use docket_store::keys::DataFolder;
 use docket_store::{
-    Append, AppendOutcome, BatchRow, BlobBody, ClaimFilter, DeleteOutcome, FixedTags, HeadRow, NewBlob, NewEntry,
-    NewManifest, NewPlacement, NewReferrer, Store,
+    Append, AppendOutcome, BatchRow, BlobBody, ClaimFilter, CosignatureRow, DeleteOutcome, FixedTags, HeadRow, NewBlob,
+    NewEntry, NewManifest, NewPlacement, NewReferrer, Store,
 };
 
 /// One more than the largest statement, then one of each smaller size, then single rows.
@@ -61,6 +61,7 @@ async fn an_empty_store_answers_every_question_with_nothing() {
         assert!(store.claims(&filter, 0, 10, 10).await.expect("answered").is_empty());
     }
 
+    assert!(store.cosignatures().await.expect("answered").is_empty());
     assert!(store.stored_blobs(0, 10).await.expect("answered").is_empty());
     assert!(store.held_manifests((0, 0), 10).await.expect("answered").is_empty());
     assert!(store.dangling_tags(10).await.expect("answered").is_empty());
@@ -180,4 +181,22 @@ fn placement(n: u64) -> NewPlacement {
         required_blobs: Vec::new(),
         required_manifests: Vec::new(),
     }
+}
+
+#[tokio::test]
+async fn of_a_witness_the_newest_word_is_kept_and_that_of_one_size() {
+    let (_folder, store) = empty().await;
+    let row = |witness: &str, tree_size, line: &str| CosignatureRow {
+        witness: witness.to_owned(),
+        tree_size,
+        line: line.to_owned(),
+    };
+    for (size, keep_size) in [(1, 0), (2, 1), (3, 1), (5, 3), (7, 3)] {
+        store.cosign(row("a", size, "line"), keep_size).await.expect("kept");
+    }
+    store.cosign(row("b", 3, "first"), 3).await.expect("kept");
+    store.cosign(row("b", 3, "second"), 3).await.expect("kept");
+    let kept = store.cosignatures().await.expect("answered");
+    assert_eq!(kept, [row("a", 7, "line"), row("a", 3, "line"), row("b", 3, "second")]);
+    store.close().await;
 }
