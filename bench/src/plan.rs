@@ -55,6 +55,10 @@ pub(crate) enum Work {
     PutManifests {
         connections: usize,
     },
+    /// To a repository of which Docket observes nothing.
+    PutUnobserved {
+        connections: usize,
+    },
     Mixed {
         connections: usize,
     },
@@ -94,6 +98,7 @@ impl Work {
             | Self::Push { .. }
             | Self::SyncsOfPush
             | Self::PutManifests { .. }
+            | Self::PutUnobserved { .. }
             | Self::Mixed { .. }
             | Self::HeadsBesideDownloads { .. }
             | Self::Memory => true,
@@ -190,6 +195,8 @@ pub(crate) const PLAN: &[Plan] = &[
         against: Against::Server(Dist), goal: "", work: Work::PutManifests { connections: 4 } },
     Plan { id: "put-64", title: "manifest PUT by a new tag, 64 connections", at: &[Dist, Docket],
         against: Against::Server(Dist), goal: "ratio ≥ 5", work: Work::PutManifests { connections: 64 } },
+    Plan { id: "put-unobserved", title: "the same where nothing is observed: what an observed push costs", at: &[Docket],
+        against: Against::Row("put-64"), goal: "", work: Work::PutUnobserved { connections: 64 } },
 
     // Listings, and all of it at once.
     Plan { id: "tags", title: "tags?n=100 in the middle of 10,000, 8 connections", at: &[Dist, Docket],

@@ -195,7 +195,12 @@ async fn at_server(
             Some(write::push(server, count, bytes, connections, chunk_bytes).await?.figure(Unit::Bytes))
         }
         Work::SyncsOfPush => syncs::measure(server, folder).await?,
-        Work::PutManifests { connections } => by_operation(write::put_manifests(server, connections, time).await?),
+        Work::PutManifests { connections } => {
+            by_operation(write::put_manifests(server, write::PUSHED, connections, time).await?)
+        }
+        Work::PutUnobserved { connections } => {
+            by_operation(write::put_manifests(server, "unobserved", connections, time).await?)
+        }
         Work::Mixed { connections } => Some(mixed::measure(server, connections).await?.figure(Unit::Bytes)),
         Work::HeadsBesideDownloads { downloads } => {
             Some(crowd::heads_beside_downloads(server, downloads, time).await?.figure(Unit::P99))

@@ -66,6 +66,17 @@ pub(crate) struct Launch {
     pub folder: PathBuf,
 }
 
+/// Runs push more in a minute than a repository is observed in a day by default.
+const DOCKET_CONFIG: &str = r#"
+[ops]
+listen = "127.0.0.1:0"
+[observe]
+per_day = 1_000_000_000
+[[observe.repositories]]
+repositories = ["unobserved"]
+tags = false
+"#;
+
 impl Launch {
     /// Makes the folder ready for the first start. `None` if the program is not installed.
     pub(crate) fn prepare(kind: Kind, folder: &Path, docket: &Path) -> anyhow::Result<Option<Self>> {
@@ -80,7 +91,7 @@ impl Launch {
                 let told = run(&words(&docket, &init), &folder.join(LOG))?;
                 fs::write(folder.join(INIT_FILE), told)?;
                 // Another server on the machine may have the usual address for metrics.
-                fs::write(folder.join("docket.toml"), "[ops]\nlisten = \"127.0.0.1:0\"\n")?;
+                fs::write(folder.join("docket.toml"), DOCKET_CONFIG)?;
                 let config = path("docket.toml");
                 (words(&docket, &["serve", "--config", &config, "--data", &data, "--listen", &listen]), "/v2/")
             }

@@ -104,15 +104,22 @@ fn ending(session: &str, blob: &Blob) -> String {
 }
 
 /// Pushes manifests that the registry has never seen, each under a tag of its own, for a time.
-pub(crate) async fn put_manifests(server: &Server, connections: usize, time: Duration) -> anyhow::Result<Measured> {
+pub(crate) async fn put_manifests(
+    server: &Server,
+    repository: &'static str,
+    connections: usize,
+    time: Duration,
+) -> anyhow::Result<Measured> {
     let layer = Blob::new("layer of many", 2048);
-    hold_blobs(server, PUSHED, std::slice::from_ref(&layer)).await?;
-    let work = PutManifests { layer, run: unique(), target: server.target.clone(), until: Instant::now() + time };
+    hold_blobs(server, repository, std::slice::from_ref(&layer)).await?;
+    let work =
+        PutManifests { repository, layer, run: unique(), target: server.target.clone(), until: Instant::now() + time };
     load::run(server, connections, work).await
 }
 
 #[derive(Debug)]
 struct PutManifests {
+    repository: &'static str,
     layer: Blob,
     run: String,
     target: Target,
@@ -126,7 +133,7 @@ impl Work for PutManifests {
         }
         let tag = format!("{}-{number}", self.run);
         let manifest = image(&tag, &[self.layer.layer()]);
-        let answer = connection.exchange(&manifest_request(&self.target, PUSHED, &tag, &manifest)).await?;
+        let answer = connection.exchange(&manifest_request(&self.target, self.repository, &tag, &manifest)).await?;
         Ok(if answer.status == 201 { Step::Done(manifest.len() as u64) } else { Step::Failed })
     }
 }
@@ -205,5 +212,5 @@ pub(crate) fn unique() -> String {
 }
 
 /// Where pushes go.
-const PUSHED: &str = "bench/push";
+pub(crate) const PUSHED: &str = "bench/push";
 const OCTETS: &str = "application/octet-stream";

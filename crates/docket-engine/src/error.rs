@@ -112,6 +112,18 @@ pub enum EngineError {
     /// Operator: the ledger does not take entries.
     #[error("the ledger is read-only: {0}")]
     ReadOnly(String),
+    /// Operator: the ledger does not take entries, so a change cannot be observed.
+    #[error(
+        "nothing was changed: this repository is observed, and the ledger, which is read-only, could not say so: {0}"
+    )]
+    Unwitnessed(String),
+    /// Caller: more tags than one deletion takes where it is observed.
+    #[error(
+        "the manifest has more than {} tags, the most with which it can be deleted in an observed repository; delete some of \
+         the tags first",
+        crate::ledger::TAGS_OF_MANIFEST_MAX
+    )]
+    TooManyTags,
     /// Operator: an issuer of this name stands with other values.
     #[error("issuer {0:?} is already admitted with this name or this key, but not with both; see `docket issuer list`")]
     IssuerExists(String),

@@ -14,7 +14,9 @@ use crate::access::{Permit, Right};
 use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::instance::Instance;
+use crate::ledger::observation_rows;
 use crate::manifest::{new_manifest, parts, references};
+use crate::observe::{OBSERVATION_TYPE, Observation};
 use crate::own::GENESIS_INDEX;
 
 /// What was proved, and what could not be.
@@ -300,6 +302,7 @@ impl Instance {
         let identity = self.ledger.identity();
         let (subject, issuer) = (statement.subject().digest(), statement.issuer().clone());
         let claim_type = statement.claim_type().to_owned();
+        let observation = Observation::of(&statement);
         let own = issuer == identity.service;
         let verified = if own {
             let verified = statement.verify(identity.statement_key.public()).map_err(|failure| failure.to_string());
@@ -335,7 +338,31 @@ impl Instance {
                 return Ok(Err(format!("its receipt: {failure}")));
             }
         }
+        if own && let Some(problem) = self.check_observation(row, &claim_type, observation.as_ref()).await? {
+            return Ok(Err(problem));
+        }
         self.check_index(row, subject, issuer, claim_type).await
+    }
+
+    /// Histories must find what was observed, and nothing else.
+    async fn check_observation(
+        &self,
+        row: &EntryRow,
+        claim_type: &str,
+        observation: Option<&Observation>,
+    ) -> Result<Option<String>, EngineError> {
+        if claim_type != OBSERVATION_TYPE {
+            return Ok(None);
+        }
+        let Some(observation) = observation else {
+            return Ok(Some("it observes something in an unknown form".to_owned()));
+        };
+        let rows = observation_rows(observation, row.index).into_iter();
+        let mut rows: Vec<_> =
+            rows.map(|row| (row.repository, row.tag.map_or_else(String::new, |tag| tag.as_str().to_owned()))).collect();
+        rows.sort_by(|(_, a), (_, b)| a.cmp(b));
+        let found = self.store.observation_rows(row.index).await?;
+        Ok((found != rows).then(|| "histories do not find it where it belongs".to_owned()))
     }
 
     async fn check_index(

@@ -9,6 +9,7 @@ use docket_store::{DiskSpace, StoreError, StoreStats};
 use crate::error::EngineError;
 use crate::gc::CollectorStats;
 use crate::instance::Instance;
+use crate::observe::ObservedStats;
 
 /// What an instance says of itself, in plain numbers.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Stats {
     pub uploads_open: u64,
     /// Registrations that wait for their batch.
     pub registrations_waiting: u64,
+    /// What was observed.
+    pub observed: ObservedStats,
     /// Entries in the ledger.
     pub ledger_entries: u64,
     /// Entries in the published checkpoint; fewer where witnesses have not cosigned the newest.
@@ -63,6 +66,7 @@ impl Instance {
             collector: self.collector_stats(),
             uploads_open: self.uploads.sessions.open_now(),
             registrations_waiting: self.ledger.waiting(),
+            observed: self.ledger.observed(),
             ledger_entries: head.size,
             published_entries: *self.ledger.published().borrow(),
             cosigned_entries: cosigned.into_iter().map(|(key, size)| (key.name().to_string(), size)).collect(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use docket_proof::crypto::SignatureAlgorithm;
 use docket_proof::key::{Issuer, KeyFile, PublicKey, SigningKey};
@@ -20,6 +20,7 @@ use crate::crash::CrashPoint;
 use crate::error::EngineError;
 use crate::gc::Collector;
 use crate::ledger::{Identity, Ledger};
+use crate::observe::Observe;
 use crate::pending::Pending;
 use crate::upload::Uploads;
 
@@ -34,6 +35,8 @@ pub struct Options {
     pub conduct: Conduct,
     /// Seconds without a request after which an upload session ends.
     pub upload_idle_seconds_max: u64,
+    /// What is observed.
+    pub observe: Observe,
     /// Where blobs above the size of a row are kept.
     pub storage: BlobStorage,
     /// Whose cosignatures a checkpoint needs before it is published; `None` = nobody's.
@@ -64,6 +67,7 @@ pub struct Instance {
     pub(crate) access: Access,
     pub(crate) clock: Clock,
     pub(crate) conduct: Conduct,
+    observe: RwLock<Arc<Observe>>,
 }
 
 impl Instance {
@@ -126,9 +130,11 @@ impl Instance {
         let (blobs, clock) = (store.blobs().clone(), options.clock.clone());
         let uploads = Uploads::open(blobs, clock, options.upload_idle_seconds_max).await?;
         let access = Access::new(options.clock.clone());
-        let Options { clock, conduct, .. } = options;
+        let Options { clock, conduct, observe, .. } = options;
+        let observe = RwLock::new(Arc::new(observe));
         let collector = Collector::default();
-        Ok(Self { store, ledger, pending: Pending::default(), uploads, collector, access, clock, conduct })
+        let pending = Pending::default();
+        Ok(Self { store, ledger, pending, uploads, collector, access, clock, conduct, observe })
     }
 
     /// Finishes what is queued and closes every file.
@@ -151,6 +157,16 @@ impl Instance {
             self.store.sync_names()?;
             Ok(tokens)
         })
+    }
+
+    /// What is observed.
+    pub(crate) fn observe(&self) -> Arc<Observe> {
+        Arc::clone(&self.observe.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Observes other things from here on.
+    pub fn replace_observe(&self, observe: Observe) {
+        *self.observe.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(observe);
     }
 
     /// The data folder.

@@ -2,7 +2,7 @@
 //!
 //! `pool` gathers what waits, `sequence` tells how a batch is logged, `batch` makes its bytes (and does no I/O), `load`
 //! opens the ledger and settles what a crash left, `receipts` proves entries, `tiles` keeps the tree's inner hashes,
-//! `public` is the log as strangers see it.
+//! `public` is the log as strangers see it, `witness` says what the service observes.
 
 mod batch;
 mod load;
@@ -11,9 +11,11 @@ mod public;
 mod receipts;
 mod sequence;
 mod tiles;
+mod witness;
 
 pub(crate) use batch::{Candidate, Place, own_manifest};
 pub(crate) use pool::Logged;
+pub(crate) use witness::{TAGS_OF_MANIFEST_MAX, rows as observation_rows};
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -22,7 +24,7 @@ use docket_proof::key::{Issuer, SigningKey};
 use docket_proof::merkle::{Frontier, Hash};
 use docket_proof::note::NoteSigner;
 use docket_proof::receipt::BatchSeal;
-use docket_store::{GuardPoint, HeadGuard, Store};
+use docket_store::{ChangeOutcome, GuardPoint, HeadGuard, RegistryChange, Store};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -30,6 +32,7 @@ use crate::crash::CrashPoint;
 use crate::error::EngineError;
 use crate::health::{BatchClock, within};
 use crate::instance::Options;
+use crate::observe::{ObservedCounts, ObservedStats, Watch};
 
 /// Who the service is.
 #[derive(Debug)]
@@ -86,6 +89,7 @@ pub(crate) struct Shared {
     /// Written by the sequencer alone.
     batch: BatchClock,
     tiles: tiles::Tiles,
+    observed: ObservedCounts,
     /// Written by the sequencer alone, after the guard has moved.
     state: RwLock<State>,
     /// Size of the newest guarded tree, for those who wait for it.
@@ -131,7 +135,21 @@ impl Ledger {
         self.pool.submit(candidate, policy_entry).await
     }
 
-    /// Registrations that wait for their batch.
+    /// Makes a change of the registry that is observed, and answers once entry and change may be spoken of. While the ledger
+    /// takes no entries nothing can be observed, so nothing is changed.
+    pub(crate) async fn witness(&self, change: RegistryChange, watch: Watch) -> Result<ChangeOutcome, EngineError> {
+        if let Some(reason) = self.read_only() {
+            return Err(EngineError::Unwitnessed(reason));
+        }
+        self.pool.witness(change, watch).await
+    }
+
+    /// What was observed since the start.
+    pub(crate) fn observed(&self) -> ObservedStats {
+        self.shared.observed.read()
+    }
+
+    /// Registrations and changes that wait for their batch.
     pub(crate) fn waiting(&self) -> u64 {
         self.pool.waiting()
     }

@@ -1,8 +1,9 @@
 //! Use cases: what Docket does, told without HTTP.
 //!
 //! An [`Instance`] is an open data folder. Registry verbs are in `upload`, `mount`, `manifest`, `content` and `listing`; the
-//! ledger in `register` and `ledger`; questions in `query`; what an operator does in `gc`, `fsck`, `backup` and `recover`;
-//! how the instance is in `health`; what strangers see of the ledger in `public_log`. Every verb takes a [`Permit`], which only [`Access`] can make.
+//! ledger in `register` and `ledger`; what it observes in `observe`; questions in `query` and `history`; what an operator does in
+//! `gc`, `fsck`, `backup` and `recover`; how the instance is in `health`; what strangers see of the ledger in `public_log`. Every
+//! verb takes a [`Permit`], which only [`Access`] can make.
 
 mod access;
 mod attach;
@@ -16,12 +17,14 @@ mod error;
 mod fsck;
 mod gc;
 mod health;
+mod history;
 mod instance;
 mod issuers;
 mod ledger;
 mod listing;
 mod manifest;
 mod mount;
+mod observe;
 mod own;
 mod pending;
 mod public_log;
@@ -48,10 +51,14 @@ pub use error::{EngineError, PlaceError};
 pub use fsck::{FsckReport, PROBLEMS_MAX};
 pub use gc::{Collection, CollectionReport, CollectorStats, Phase};
 pub use health::{Check, Stats};
+pub use history::{Current, HISTORY_PAGE_MAX, HistoryEvent, HistoryPage, HistoryQuery};
 pub use instance::{Created, Instance, Options};
 pub use issuers::IssuerView;
 pub use listing::ReferrersPage;
 pub use manifest::StoredManifest;
+pub use observe::{
+    Event, OBSERVATION_TYPE, Observation, Observe, ObserveError, ObservedStats, ObservedTag, Watch, WatchIn,
+};
 pub use own::{GENESIS_TYPE, OWN_TYP};
 pub use pending::Registration;
 pub use public_log::{ForWitness, ProofState};

@@ -5,7 +5,7 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, Kind, Manifest};
 use docket_oci::media::OCI_EMPTY_BYTES;
 use docket_oci::name::{Reference, RepositoryName, Tag};
-use docket_store::{DeleteOutcome, ManifestPut, ManifestRow, NewManifest, NewReferrer, PutOutcome};
+use docket_store::{ChangeOutcome, ManifestPut, ManifestRow, NewManifest, NewReferrer, RegistryChange};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
@@ -60,13 +60,16 @@ impl Instance {
         let fixed = self.access.fixed_for_push(permit, &repository);
         let place = repository.clone();
         let put = ManifestPut { repository, manifest, required, optional, tags: tags.clone(), fixed };
-        match self.store.put_manifest(put).await? {
-            PutOutcome::Stored { absent } => {
+        match self.change(RegistryChange::PutManifest(Box::new(put))).await? {
+            ChangeOutcome::Stored { absent } => {
                 let warnings = if absent > 0 { vec![Warning::Sparse { kind, absent }] } else { Vec::new() };
                 Ok(StoredManifest { digest, subject, tags, warnings })
             }
-            PutOutcome::Missing(digests) => Err(EngineError::ManifestBlobUnknown(digests)),
-            PutOutcome::TagFixed(tag) => Err(self.access.why_fixed(permit, &place, &tag)),
+            ChangeOutcome::Missing(digests) => Err(EngineError::ManifestBlobUnknown(digests)),
+            ChangeOutcome::TagFixed(tag) => Err(self.access.why_fixed(permit, &place, &tag)),
+            ChangeOutcome::Deleted | ChangeOutcome::NotFound | ChangeOutcome::SeenOtherwise => {
+                unreachable!("a put is answered with one of the others")
+            }
         }
     }
 
@@ -86,15 +89,29 @@ impl Instance {
     pub async fn delete_manifest(&self, permit: &Permit, reference: &Reference) -> Result<(), EngineError> {
         let repository = self.deletable(permit)?;
         let fixed = self.access.immutable(permit, &repository);
-        let outcome = match reference {
-            Reference::Tag(tag) => self.store.delete_tag(repository.clone(), tag.clone(), fixed).await?,
-            Reference::Digest(digest) => self.store.delete_manifest(repository.clone(), *digest, fixed).await?,
+        let place = repository.clone();
+        let change = match reference {
+            Reference::Tag(tag) => RegistryChange::DeleteTag { repository, tag: tag.clone(), fixed },
+            Reference::Digest(digest) => RegistryChange::DeleteManifest { repository, digest: *digest, fixed },
         };
-        match outcome {
-            DeleteOutcome::Deleted => Ok(()),
-            DeleteOutcome::NotFound => Err(EngineError::ManifestUnknown(reference.to_string())),
-            DeleteOutcome::TagFixed(tag) => Err(self.access.why_fixed(permit, &repository, &tag)),
+        match self.change(change).await? {
+            ChangeOutcome::Deleted => Ok(()),
+            ChangeOutcome::NotFound => Err(EngineError::ManifestUnknown(reference.to_string())),
+            ChangeOutcome::TagFixed(tag) => Err(self.access.why_fixed(permit, &place, &tag)),
+            ChangeOutcome::Stored { .. } | ChangeOutcome::Missing(_) | ChangeOutcome::SeenOtherwise => {
+                unreachable!("a deletion is answered with one of the others")
+            }
         }
+    }
+
+    /// Changes what a repository shows; where that is observed, together with the entry that says so.
+    async fn change(&self, change: RegistryChange) -> Result<ChangeOutcome, EngineError> {
+        let watch = self.observe().watch(change.repository());
+        // A restored copy refuses every change, in the same words.
+        if !watch.concerns(&change) || self.store.is_restored() {
+            return Ok(self.store.change(change).await?);
+        }
+        self.ledger.witness(change, watch).await
     }
 
     /// The repository to delete from. Every verb that deletes asks here, so that none forgets the switch.

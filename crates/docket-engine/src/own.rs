@@ -7,7 +7,6 @@ use docket_proof::key::Issuer;
 use docket_proof::statement::{Content, Draft, SignedStatement, VerifiedStatement};
 use docket_proof::subject::Subject;
 
-use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::ledger::{Candidate, Identity};
 
@@ -26,7 +25,7 @@ pub(crate) fn genesis(identity: &Identity, now: i64) -> Result<Candidate, Engine
         "checkpoint_key": identity.checkpoint_key.public().to_string(),
     });
     let statement = own_statement(identity, log_subject(identity)?, GENESIS_TYPE, &payload, now)?;
-    Ok(Candidate { statement, basis: own_basis(now), place: None, effect: Effect::None })
+    Ok(Candidate::own(statement, now))
 }
 
 /// The verifier key that a genesis entry names for checkpoints.
@@ -63,8 +62,7 @@ pub(crate) fn own_statement(
         content: Content::Payload { media_type: content_type.to_owned(), bytes },
         typ: Some(OWN_TYP.to_owned()),
     };
-    let statement = SignedStatement::decode(&draft.sign(&identity.statement_key)?)?;
-    Ok(statement.verify(identity.statement_key.public())?)
+    Ok(draft.sign_verified(&identity.statement_key)?)
 }
 
 /// Whether a statement says that it is one of the service's own. Media types know no case.

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use docket_oci::digest::Digest;
+use docket_oci::name::RepositoryName;
 use docket_proof::statement::{Content, EntryId, SignedStatement};
 use docket_store::{ClaimFilter, EntryRow, PlacementRow};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
 use crate::instance::Instance;
+use crate::observe::{OBSERVATION_TYPE, Observation};
 
 /// A question; `None` = anything.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +21,8 @@ pub struct ClaimQuery {
     pub issuer: Option<String>,
     /// What kind of claim.
     pub claim_type: Option<String>,
+    /// Whether what the service observed is listed too; it is no claim that somebody made.
+    pub observed: bool,
     /// First index of the page.
     pub from: u64,
     /// Tree size the first page was complete for; later pages keep to it.
@@ -101,8 +105,12 @@ impl Instance {
         let head = self.ledger.head();
         let tree_size = query.tree_size.map_or(head.size, |size| size.min(head.size));
         let limit = query.limit.clamp(1, CLAIMS_PAGE_MAX);
-        let filter =
-            ClaimFilter { subject: query.artifact, issuer: query.issuer.clone(), claim_type: query.claim_type.clone() };
+        let filter = ClaimFilter {
+            subject: query.artifact,
+            issuer: query.issuer.clone(),
+            claim_type: query.claim_type.clone(),
+            except_type: (!query.observed).then(|| OBSERVATION_TYPE.to_owned()),
+        };
         let (mut shown, mut from, mut read) = (Vec::new(), query.from, 0);
         let next = loop {
             let rows = self.store.claims(&filter, from, tree_size, limit + 1).await?;
@@ -149,8 +157,18 @@ impl Instance {
         }
         Ok(rows.into_iter().filter_map(move |row| {
             let places = places.remove(&row.index).unwrap_or_default();
-            (shows_all || !places.is_empty()).then_some((row, places))
+            (shows_all
+                || !places.is_empty()
+                || self.observed_in(&row).is_some_and(|place| self.access.shows(account, &place)))
+            .then_some((row, places))
         }))
+    }
+
+    /// The repository in which an entry observes something: whoever may pull there may see it.
+    pub(crate) fn observed_in(&self, row: &EntryRow) -> Option<RepositoryName> {
+        let statement = SignedStatement::decode(&row.bytes).ok()?;
+        let observation = Observation::of(&statement).filter(|_| statement.issuer() == self.service())?;
+        Some(observation.repository)
     }
 
     /// Entries in the ledger that may be spoken of.

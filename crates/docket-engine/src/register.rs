@@ -122,6 +122,7 @@ impl Instance {
         let is_shown = shows_all || {
             let placements = self.store.placements(&[row.index]).await?;
             placements.iter().any(|placement| is_here(&placement.repository))
+                || self.observed_in(&row).is_some_and(|repository| is_here(&repository))
         };
         Ok(is_shown.then_some(row))
     }

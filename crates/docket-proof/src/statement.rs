@@ -84,7 +84,8 @@ pub struct SignedStatement {
     receipts: Vec<Vec<u8>>,
 }
 
-/// A statement whose signature was made by the key it was checked with. [`SignedStatement::verify`] is the only way to one.
+/// A statement whose signature was made by a key that is known: [`SignedStatement::verify`] checked it, or
+/// [`Draft::sign_verified`] made it. There is no other way to one.
 ///
 /// That the key belongs to the issuer is the question of whoever chose the key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use docket_oci::digest::Digest;
 use moka::sync::Cache;
 
-use crate::change::{Change, HeldBlob, ManifestRow, Outcome};
+use crate::change::{Change, HeldBlob, ManifestRow, Outcome, RegistryChange};
 use crate::collect::Removal;
 use crate::keys::INLINE_BYTES_MAX;
 
@@ -84,31 +84,10 @@ impl RowCache {
     pub(crate) fn forget(&self, changes: &[Change], outcomes: &[Outcome]) {
         let mut commits = self.lock();
         *commits += 1;
-        let forget_manifest =
-            |repository: &str, digest: &Digest| self.manifests.invalidate(&key(repository, &digest.to_string()));
         for change in changes {
             match change {
-                Change::PutManifest(put) => {
-                    let repository = put.repository.as_str();
-                    forget_manifest(repository, &put.manifest.digest);
-                    put.tags.iter().for_each(|tag| self.manifests.invalidate(&key(repository, tag.as_str())));
-                    // If it was pushed as a blob before, its bytes move from their file into the row, wherever it is held.
-                    if put.manifest.bytes.len() > INLINE_BYTES_MAX {
-                        self.blobs.invalidate_all();
-                    }
-                }
-                Change::DeleteTag { repository, tag, .. } => {
-                    self.manifests.invalidate(&key(repository.as_str(), tag.as_str()));
-                }
-                Change::DeleteManifest { repository, digest, .. } => {
-                    // Its tags are not known here; deletions are rare enough to drop every tag of the repository.
-                    forget_manifest(repository.as_str(), digest);
-                    let prefix = key(repository.as_str(), "");
-                    let gone: Vec<_> = self.manifests.iter().filter(|(known, _)| known.starts_with(&prefix)).collect();
-                    for (known, _) in gone {
-                        self.manifests.invalidate(known.as_str());
-                    }
-                }
+                Change::Registry(change, _) => self.forget_shown(change),
+                Change::Append(append) => append.changes.iter().for_each(|seen| self.forget_shown(&seen.change)),
                 Change::PutBlob { repository, blob, .. } => {
                     self.blobs.invalidate(&key(repository.as_str(), &blob.digest.to_string()));
                 }
@@ -120,10 +99,10 @@ impl RowCache {
                     self.manifests.invalidate_all();
                     self.blobs.invalidate_all();
                 }
-                // The first two only add what was not there to be kept. A collection says in its outcome which links it
-                // removed; content goes only once no link shows it, and without a link nothing is kept.
-                Change::Append(_)
-                | Change::Place(_)
+                // It only adds what was not there to be kept; so do the entries and placements of an append. A collection says in
+                // its outcome which links it removed; content goes only once no link shows it, and without a link nothing is
+                // kept.
+                Change::Place(_)
                 | Change::Cosign { .. }
                 | Change::Remove(
                     Removal::References { .. }
@@ -138,6 +117,34 @@ impl RowCache {
             if let Outcome::Removed { unlinked, .. } = outcome {
                 for (repository, digest) in unlinked {
                     self.blobs.invalidate(&key(repository, &digest.to_string()));
+                }
+            }
+        }
+    }
+
+    fn forget_shown(&self, change: &RegistryChange) {
+        let forget_manifest =
+            |repository: &str, digest: &Digest| self.manifests.invalidate(&key(repository, &digest.to_string()));
+        match change {
+            RegistryChange::PutManifest(put) => {
+                let repository = put.repository.as_str();
+                forget_manifest(repository, &put.manifest.digest);
+                put.tags.iter().for_each(|tag| self.manifests.invalidate(&key(repository, tag.as_str())));
+                // If it was pushed as a blob before, its bytes move from their file into the row, wherever it is held.
+                if put.manifest.bytes.len() > INLINE_BYTES_MAX {
+                    self.blobs.invalidate_all();
+                }
+            }
+            RegistryChange::DeleteTag { repository, tag, .. } => {
+                self.manifests.invalidate(&key(repository.as_str(), tag.as_str()));
+            }
+            RegistryChange::DeleteManifest { repository, digest, .. } => {
+                // Its tags are not known here; deletions are rare enough to drop every tag of the repository.
+                forget_manifest(repository.as_str(), digest);
+                let prefix = key(repository.as_str(), "");
+                let gone: Vec<_> = self.manifests.iter().filter(|(known, _)| known.starts_with(&prefix)).collect();
+                for (known, _) in gone {
+                    self.manifests.invalidate(known.as_str());
                 }
             }
         }

@@ -23,6 +23,8 @@ pub struct ClaimFilter {
     pub issuer: Option<String>,
     /// What kind of claim.
     pub claim_type: Option<String>,
+    /// A kind that is not wanted, unless it is the one that is.
+    pub except_type: Option<String>,
 }
 
 impl Store {
@@ -300,19 +302,23 @@ impl Store {
             FROM entry e WHERE e.subject_id = (SELECT id FROM digest WHERE value = $1) \
             AND ($2 IS NULL OR +e.issuer_id = (SELECT id FROM term WHERE value = $2)) \
             AND ($3 IS NULL OR +e.type_id = (SELECT id FROM term WHERE value = $3)) \
+            AND ($7 IS NULL OR +e.type_id IS DISTINCT FROM (SELECT id FROM term WHERE value = $7)) \
             AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
         const BY_ISSUER: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
             e.issuer_entry, e.policy_entry, e.decided_at \
             FROM entry e WHERE $1 IS NULL AND e.issuer_id = (SELECT id FROM term WHERE value = $2) \
             AND ($3 IS NULL OR +e.type_id = (SELECT id FROM term WHERE value = $3)) \
+            AND ($7 IS NULL OR +e.type_id IS DISTINCT FROM (SELECT id FROM term WHERE value = $7)) \
             AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
         const BY_TYPE: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
             e.issuer_entry, e.policy_entry, e.decided_at \
             FROM entry e WHERE $1 IS NULL AND $2 IS NULL AND e.type_id = (SELECT id FROM term WHERE value = $3) \
+            AND ($7 IS NULL OR +e.type_id IS DISTINCT FROM (SELECT id FROM term WHERE value = $7)) \
             AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
         const ALL: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
             e.issuer_entry, e.policy_entry, e.decided_at \
             FROM entry e WHERE $1 IS NULL AND $2 IS NULL AND $3 IS NULL \
+            AND ($7 IS NULL OR +e.type_id IS DISTINCT FROM (SELECT id FROM term WHERE value = $7)) \
             AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
         let text = match (&filter.subject, &filter.issuer, &filter.claim_type) {
             (Some(_), _, _) => BY_SUBJECT,
@@ -327,6 +333,7 @@ impl Store {
             from.into(),
             below.into(),
             (limit as u64).into(),
+            filter.except_type.as_deref().filter(|_| filter.claim_type.is_none()).map_or(Value::Null, Value::from),
         ];
         let rows = fetch_all(&self.readers, text, &values).await.map_err(StoreError::database("read claims"))?;
         rows.iter().map(entry_row).collect()

@@ -1,5 +1,6 @@
 //! The changes the writer can be asked for, their answers, and the rows that reads give back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -136,29 +137,86 @@ impl fmt::Debug for FixedTags {
     }
 }
 
-/// Answer to a manifest put.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PutOutcome {
-    /// It stands, durably.
-    Stored {
-        /// How many of the optional parts the repository lacks.
-        absent: usize,
+/// A change of what a repository shows.
+#[derive(Debug, Clone)]
+pub enum RegistryChange {
+    /// Keeps a manifest and moves tags to it.
+    PutManifest(Box<ManifestPut>),
+    /// Removes a tag.
+    DeleteTag {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        tag: Tag,
+        /// Tags that must stay.
+        fixed: FixedTags,
     },
-    /// Nothing was changed: the repository lacks these.
-    Missing(Vec<Digest>),
-    /// Nothing was changed: this tag stands on something else and must stay there.
-    TagFixed(Tag),
+    /// Removes a manifest and every tag on it.
+    DeleteManifest {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        digest: Digest,
+        /// Tags that must stay.
+        fixed: FixedTags,
+    },
 }
 
-/// Answer to the removal of a tag or a manifest.
+impl RegistryChange {
+    /// Where it happens.
+    pub fn repository(&self) -> &RepositoryName {
+        match self {
+            Self::PutManifest(put) => &put.repository,
+            Self::DeleteTag { repository, .. } | Self::DeleteManifest { repository, .. } => repository,
+        }
+    }
+
+    /// Bytes it brings into the transaction, roughly.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::PutManifest(put) => put.manifest.bytes.len(),
+            Self::DeleteTag { .. } | Self::DeleteManifest { .. } => 0,
+        }
+    }
+}
+
+/// What stood when a statement about a change was signed. If something else stands when the change is made, the statement
+/// would not be true.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Where each tag stood that the change touches; `None` if it did not stand.
+    pub tags: BTreeMap<Tag, Option<Digest>>,
+    /// Content type of the manifest that is put or removed, if it stood.
+    pub manifest: Option<String>,
+}
+
+/// A change that commits only if what was seen still stands.
+#[derive(Debug, Clone)]
+pub struct SeenChange {
+    /// The change.
+    pub change: RegistryChange,
+    /// What was seen.
+    pub seen: Seen,
+}
+
+/// Answer to a change of what a repository shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeleteOutcome {
-    /// It is gone, durably.
+pub enum ChangeOutcome {
+    /// The manifest stands, durably, with its tags on it.
+    Stored {
+        /// How many of its optional parts the repository lacks.
+        absent: usize,
+    },
+    /// What was to be removed is gone, durably.
     Deleted,
-    /// There was none.
+    /// Nothing was changed: the repository lacks these.
+    Missing(Vec<Digest>),
+    /// Nothing was changed: there is nothing to remove.
     NotFound,
-    /// Nothing was changed: this tag would have gone, and must stay.
+    /// Nothing was changed: this tag would have moved or gone, and must stay where it is.
     TagFixed(Tag),
+    /// Nothing was changed: what stands is not what was seen.
+    SeenOtherwise,
 }
 
 /// A manifest as read.
@@ -279,17 +337,52 @@ pub struct Append {
     pub entries: Vec<NewEntry>,
     /// Where they become visible.
     pub placements: Vec<NewPlacement>,
+    /// What they observe, made in the same transaction.
+    pub changes: Vec<SeenChange>,
+    /// By which histories are found.
+    pub observations: Vec<ObservationRow>,
+    /// How much was observed where.
+    pub observed: Vec<ObservedRow>,
+}
+
+/// One tag that an entry observes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservationRow {
+    /// The entry.
+    pub index: u64,
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag; `None` if the entry speaks of the observation of the whole repository.
+    pub tag: Option<Tag>,
+}
+
+/// How much was observed in a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedRow {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The day of the newest observation, in days since 1970.
+    pub day: i64,
+    /// Observations of that day.
+    pub count: u64,
+    /// Whether its newest entry says that observation is suspended.
+    pub is_suspended: bool,
 }
 
 /// Answer to an append or a placement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppendOutcome {
-    /// Committed and synced.
-    Committed,
+    /// Committed and synced, with the answers of its changes.
+    Committed(Vec<ChangeOutcome>),
     /// Nothing was changed: the head is not the expected one.
     HeadMoved,
-    /// Nothing was changed: these placements (by position) lack something in their repository.
-    PlacementsRefused(Vec<usize>),
+    /// Nothing was changed: by position, these placements lack something in their repository, and these changes cannot be made.
+    Refused {
+        /// Of the placements.
+        placements: Vec<usize>,
+        /// Of the changes, with their answers.
+        changes: Vec<(usize, ChangeOutcome)>,
+    },
 }
 
 /// A ledger entry as read.
@@ -332,15 +425,30 @@ pub struct PlacementRow {
 /// or refused, also when whoever pushed it has gone away.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    PutBlob { repository: RepositoryName, blob: NewBlob, linked_at: i64, _claim: Option<Arc<PushClaim>> },
-    MountBlob { from: RepositoryName, to: RepositoryName, digest: Digest, linked_at: i64 },
-    DeleteBlob { repository: RepositoryName, digest: Digest },
-    PutManifest(Box<ManifestPut>),
-    DeleteTag { repository: RepositoryName, tag: Tag, fixed: FixedTags },
-    DeleteManifest { repository: RepositoryName, digest: Digest, fixed: FixedTags },
+    PutBlob {
+        repository: RepositoryName,
+        blob: NewBlob,
+        linked_at: i64,
+        _claim: Option<Arc<PushClaim>>,
+    },
+    MountBlob {
+        from: RepositoryName,
+        to: RepositoryName,
+        digest: Digest,
+        linked_at: i64,
+    },
+    DeleteBlob {
+        repository: RepositoryName,
+        digest: Digest,
+    },
+    /// If what was seen is given, only where it still stands.
+    Registry(RegistryChange, Option<Seen>),
     Append(Box<Append>),
     Place(Box<NewPlacement>),
-    Cosign { row: CosignatureRow, keep_size: u64 },
+    Cosign {
+        row: CosignatureRow,
+        keep_size: u64,
+    },
     Remove(Removal),
 }
 
@@ -349,12 +457,13 @@ impl Change {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::PutBlob { blob, .. } => blob.body.inline_bytes(),
-            Self::PutManifest(put) => put.manifest.bytes.len(),
-            Self::Append(append) => append.entries.iter().map(|entry| entry.bytes.len()).sum(),
+            Self::Registry(change, _) => change.weight(),
+            Self::Append(append) => {
+                let entries = append.entries.iter().map(|entry| entry.bytes.len());
+                entries.chain(append.changes.iter().map(|change| change.change.weight())).sum()
+            }
             Self::MountBlob { .. }
             | Self::DeleteBlob { .. }
-            | Self::DeleteTag { .. }
-            | Self::DeleteManifest { .. }
             | Self::Place(_)
             | Self::Cosign { .. }
             | Self::Remove(_) => 0,
@@ -366,18 +475,13 @@ impl Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
-    Stored {
-        absent: usize,
-    },
     NotFound,
-    Missing(Vec<Digest>),
-    HeadMoved,
-    PlacementsRefused(Vec<usize>),
+    Changed(ChangeOutcome),
+    Appended(AppendOutcome),
     /// `unlinked` are the blobs that repositories no longer show.
     Removed {
         rows: u64,
         bytes: u64,
         unlinked: Vec<(String, Digest)>,
     },
-    TagFixed(Tag),
 }

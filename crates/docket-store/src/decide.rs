@@ -1,4 +1,4 @@
-//! Decides a run of additions against what stands: one read for all preconditions, then rows.
+//! Decides a run of changes against what stands: one read for all preconditions, then rows.
 //!
 //! Each change sees what the changes before it in the same run will add.
 
@@ -9,7 +9,10 @@ use docket_oci::name::{RepositoryName, Tag};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::change::{Append, BlobBody, Change, ManifestPut, NewBlob, NewManifest, NewPlacement, Outcome};
+use crate::change::{
+    Append, AppendOutcome, BlobBody, Change, ChangeOutcome, NewBlob, NewManifest, NewPlacement, Outcome,
+    RegistryChange, Seen, SeenChange,
+};
 use crate::rows::Rows;
 use crate::sql::{Lookup, Value};
 
@@ -45,13 +48,13 @@ impl Ids {
     }
 }
 
-/// A run of additions being decided.
+/// A run of changes being decided.
 pub(crate) struct Run<'a> {
     ids: &'a mut Ids,
     digests: HashMap<Digest, i64>,
     links: HashSet<(i64, i64)>,
     manifests: HashSet<(i64, i64)>,
-    /// Where the fixed tags that somebody wants to make stand already.
+    /// Where tags stand: those of which it matters, and all on a manifest that is to go.
     tags: HashMap<(i64, String), i64>,
     head: Option<(u64, [u8; 32])>,
     rows: Rows,
@@ -96,6 +99,10 @@ impl<'a> Run<'a> {
             asked.tags.iter().filter_map(|(repo, tag)| Some(vec![(*run.ids.repos.get(*repo)?).into(), (*tag).into()]));
         let keys: Vec<_> = keys.collect();
         for row in TAGS.run(connection, &keys).await? {
+            run.tags.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
+        }
+        let keys = run.pairs(&asked.tagged);
+        for row in TAGS_ON.run(connection, &keys).await? {
             run.tags.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
         }
         if asked.head
@@ -147,20 +154,19 @@ impl<'a> Run<'a> {
                 self.link(repo, digest, *linked_at);
                 Outcome::Done
             }
-            Change::PutManifest(put) => self.put_manifest(put),
-            Change::Append(append) => self.append(append),
+            Change::Registry(change, seen) => {
+                Outcome::Changed(self.refusal(change, seen.as_ref()).unwrap_or_else(|| self.change(change)))
+            }
+            Change::Append(append) => Outcome::Appended(self.append(append)),
             Change::Place(placement) => {
                 if !self.can_place(placement) {
-                    return Outcome::PlacementsRefused(vec![0]);
+                    let refused = AppendOutcome::Refused { placements: vec![0], changes: Vec::new() };
+                    return Outcome::Appended(refused);
                 }
                 self.place(placement);
-                Outcome::Done
+                Outcome::Appended(AppendOutcome::Committed(Vec::new()))
             }
-            Change::DeleteBlob { .. }
-            | Change::DeleteTag { .. }
-            | Change::DeleteManifest { .. }
-            | Change::Cosign { .. }
-            | Change::Remove(_) => {
+            Change::DeleteBlob { .. } | Change::Cosign { .. } | Change::Remove(_) => {
                 unreachable!("the writer runs these itself")
             }
         }
@@ -171,40 +177,118 @@ impl<'a> Run<'a> {
         self.rows
     }
 
-    fn put_manifest(&mut self, put: &ManifestPut) -> Outcome {
-        let repository = &put.repository;
-        let missing = put.required.iter().filter(|digest| !self.has_blob(repository, digest));
-        let missing: Vec<_> = missing.copied().collect();
-        if !missing.is_empty() {
-            return Outcome::Missing(missing);
-        }
-        let stands = |digest| self.has_manifest(repository, digest) || self.has_blob(repository, digest);
-        let absent = put.optional.iter().filter(|digest| !stands(digest)).count();
-        let repo = self.repo(repository);
-        let here = self.digests.get(&put.manifest.digest).copied();
-        let stands_elsewhere = |tag: &Tag| {
-            let stands = self.tags.get(&(repo, tag.as_str().to_owned())).copied();
-            stands.is_some() && stands != here
+    /// Why a change cannot be made, if so.
+    fn refusal(&self, change: &RegistryChange, seen: Option<&Seen>) -> Option<ChangeOutcome> {
+        let repo = self.ids.repos.get(change.repository().as_str()).copied();
+        let stands_on = |tag: &Tag| self.tags.get(&(repo?, tag.as_str().to_owned())).copied();
+        let refusal = match change {
+            RegistryChange::PutManifest(put) => {
+                let missing = put.required.iter().filter(|digest| !self.has_blob(&put.repository, digest));
+                let missing: Vec<_> = missing.copied().collect();
+                if !missing.is_empty() {
+                    return Some(ChangeOutcome::Missing(missing));
+                }
+                let here = self.digests.get(&put.manifest.digest).copied();
+                let stands_elsewhere = |tag: &&Tag| stands_on(tag).is_some_and(|on| Some(on) != here);
+                put.tags.iter().filter(|tag| put.fixed.contains(tag)).find(stands_elsewhere).cloned()
+            }
+            RegistryChange::DeleteTag { tag, fixed, .. } => {
+                if stands_on(tag).is_none() {
+                    return Some(ChangeOutcome::NotFound);
+                }
+                fixed.contains(tag).then(|| tag.clone())
+            }
+            RegistryChange::DeleteManifest { repository, digest, fixed } => {
+                if !self.has_manifest(repository, digest) {
+                    return Some(ChangeOutcome::NotFound);
+                }
+                let tags = self.tags_on(repository, digest);
+                tags.iter().filter_map(|name| name.parse().ok()).find(|tag| fixed.contains(tag))
+            }
         };
-        if let Some(tag) = put.tags.iter().find(|tag| put.fixed.contains(tag) && stands_elsewhere(tag)) {
-            return Outcome::TagFixed(tag.clone());
+        if let Some(tag) = refusal {
+            return Some(ChangeOutcome::TagFixed(tag));
         }
-        let digest = self.manifest(repo, &put.manifest);
-        for tag in &put.tags {
-            self.rows.tag(repo, tag.as_str(), digest);
-            self.tags.insert((repo, tag.as_str().to_owned()), digest);
-        }
-        Outcome::Stored { absent }
+        (!seen.is_none_or(|seen| self.is_as_seen(change, seen))).then_some(ChangeOutcome::SeenOtherwise)
     }
 
-    fn append(&mut self, append: &Append) -> Outcome {
-        if self.head != append.expected {
-            return Outcome::HeadMoved;
+    /// Whether what was seen still stands.
+    fn is_as_seen(&self, change: &RegistryChange, seen: &Seen) -> bool {
+        let repository = change.repository();
+        let repo = self.ids.repos.get(repository.as_str()).copied();
+        let on = |tag: &Tag| self.tags.get(&(repo?, tag.as_str().to_owned())).copied();
+        let stand = seen.tags.iter().all(|(tag, expected)| match expected {
+            None => on(tag).is_none(),
+            Some(digest) => on(tag).is_some_and(|on| self.digests.get(digest) == Some(&on)),
+        });
+        stand
+            && match change {
+                RegistryChange::PutManifest(put) => {
+                    self.has_manifest(repository, &put.manifest.digest) == seen.manifest.is_some()
+                }
+                RegistryChange::DeleteTag { .. } => true,
+                RegistryChange::DeleteManifest { digest, .. } => {
+                    self.has_manifest(repository, digest) == seen.manifest.is_some()
+                        && self.tags_on(repository, digest).len() == seen.tags.len()
+                }
+            }
+    }
+
+    /// Makes a change that nothing refuses.
+    fn change(&mut self, change: &RegistryChange) -> ChangeOutcome {
+        match change {
+            RegistryChange::PutManifest(put) => {
+                let repository = &put.repository;
+                let stands = |digest| self.has_manifest(repository, digest) || self.has_blob(repository, digest);
+                let absent = put.optional.iter().filter(|digest| !stands(digest)).count();
+                let repo = self.repo(repository);
+                let digest = self.manifest(repo, &put.manifest);
+                for tag in &put.tags {
+                    self.rows.tag(repo, tag.as_str(), digest);
+                    self.tags.insert((repo, tag.as_str().to_owned()), digest);
+                }
+                ChangeOutcome::Stored { absent }
+            }
+            RegistryChange::DeleteTag { repository, tag, .. } => {
+                let repo = self.repo(repository);
+                self.untag(repo, tag.as_str().to_owned());
+                ChangeOutcome::Deleted
+            }
+            RegistryChange::DeleteManifest { repository, digest, .. } => {
+                let tags = self.tags_on(repository, digest);
+                let (repo, digest) = (self.repo(repository), self.digest(digest));
+                tags.into_iter().for_each(|tag| self.untag(repo, tag));
+                self.rows.delete_manifest(repo, digest);
+                self.manifests.remove(&(repo, digest));
+                ChangeOutcome::Deleted
+            }
         }
-        let refused: Vec<_> =
+    }
+
+    fn untag(&mut self, repo: i64, tag: String) {
+        self.rows.delete_tag(repo, &tag);
+        self.tags.remove(&(repo, tag));
+    }
+
+    /// The tags on a manifest that a change of this run asked about.
+    fn tags_on(&self, repository: &RepositoryName, digest: &Digest) -> Vec<String> {
+        let Some((repo, digest)) = self.pair(repository, digest) else { return Vec::new() };
+        let on = self.tags.iter().filter(|((of, _), on)| *of == repo && **on == digest);
+        on.map(|((_, tag), _)| tag.clone()).collect()
+    }
+
+    fn append(&mut self, append: &Append) -> AppendOutcome {
+        if self.head != append.expected {
+            return AppendOutcome::HeadMoved;
+        }
+        let placements: Vec<_> =
             (0..append.placements.len()).filter(|at| !self.can_place(&append.placements[*at])).collect();
-        if !refused.is_empty() {
-            return Outcome::PlacementsRefused(refused);
+        // No two changes of an append touch the same tag or manifest, so each can be asked about before any is made.
+        let refused =
+            |(at, change): (usize, &SeenChange)| Some((at, self.refusal(&change.change, Some(&change.seen))?));
+        let changes: Vec<_> = append.changes.iter().enumerate().filter_map(refused).collect();
+        if !placements.is_empty() || !changes.is_empty() {
+            return AppendOutcome::Refused { placements, changes };
         }
         let first = append.expected.map_or(0, |(size, _)| size);
         for (index, entry) in (first..).zip(&append.entries) {
@@ -215,7 +299,16 @@ impl<'a> Run<'a> {
         self.rows.head(&append.head, &append.batch);
         self.head = Some((append.head.size, append.head.root));
         append.placements.iter().for_each(|placement| self.place(placement));
-        Outcome::Done
+        let outcomes = append.changes.iter().map(|change| self.change(&change.change)).collect();
+        for row in &append.observations {
+            let repo = self.repo(&row.repository);
+            self.rows.observation(repo, row);
+        }
+        for row in &append.observed {
+            let repo = self.repo(&row.repository);
+            self.rows.observed(repo, row);
+        }
+        AppendOutcome::Committed(outcomes)
     }
 
     fn can_place(&self, placement: &NewPlacement) -> bool {
@@ -319,6 +412,8 @@ struct Asked<'a> {
     links: HashSet<(&'a str, Digest)>,
     manifests: HashSet<(&'a str, Digest)>,
     tags: HashSet<(&'a str, &'a str)>,
+    /// Manifests of which all tags matter.
+    tagged: HashSet<(&'a str, Digest)>,
     head: bool,
 }
 
@@ -333,17 +428,7 @@ impl<'a> Asked<'a> {
                 self.repos.insert(to.as_str());
                 self.link(from, *digest);
             }
-            Change::PutManifest(put) => {
-                self.repos.insert(put.repository.as_str());
-                self.new_manifest(&put.manifest);
-                let fixed = put.tags.iter().filter(|tag| put.fixed.contains(tag));
-                self.tags.extend(fixed.map(|tag| (put.repository.as_str(), tag.as_str())));
-                put.required.iter().for_each(|digest| self.link(&put.repository, *digest));
-                put.optional.iter().for_each(|digest| {
-                    self.link(&put.repository, *digest);
-                    self.manifest(&put.repository, *digest);
-                });
-            }
+            Change::Registry(change, seen) => self.registry(change, seen.as_ref()),
             Change::Append(append) => {
                 self.head = true;
                 for entry in &append.entries {
@@ -351,13 +436,39 @@ impl<'a> Asked<'a> {
                     self.digests.extend(entry.subject);
                 }
                 append.placements.iter().for_each(|placement| self.placement(placement));
+                append.changes.iter().for_each(|change| self.registry(&change.change, Some(&change.seen)));
+                self.repos.extend(append.observations.iter().map(|row| row.repository.as_str()));
             }
             Change::Place(placement) => self.placement(placement),
-            Change::DeleteBlob { .. }
-            | Change::DeleteTag { .. }
-            | Change::DeleteManifest { .. }
-            | Change::Cosign { .. }
-            | Change::Remove(_) => {}
+            Change::DeleteBlob { .. } | Change::Cosign { .. } | Change::Remove(_) => {}
+        }
+    }
+
+    fn registry(&mut self, change: &'a RegistryChange, seen: Option<&'a Seen>) {
+        let repository = change.repository();
+        self.repos.insert(repository.as_str());
+        match change {
+            RegistryChange::PutManifest(put) => {
+                self.new_manifest(&put.manifest);
+                let fixed = put.tags.iter().filter(|tag| put.fixed.contains(tag));
+                self.tags.extend(fixed.map(|tag| (repository.as_str(), tag.as_str())));
+                put.required.iter().for_each(|digest| self.link(repository, *digest));
+                put.optional.iter().for_each(|digest| {
+                    self.link(repository, *digest);
+                    self.manifest(repository, *digest);
+                });
+                // Whether it stands matters only to whoever saw it.
+                seen.iter().for_each(|_| self.manifest(repository, put.manifest.digest));
+            }
+            RegistryChange::DeleteTag { tag, .. } => drop(self.tags.insert((repository.as_str(), tag.as_str()))),
+            RegistryChange::DeleteManifest { digest, .. } => {
+                self.manifest(repository, *digest);
+                self.tagged.insert((repository.as_str(), *digest));
+            }
+        }
+        for (tag, on) in seen.iter().flat_map(|seen| &seen.tags) {
+            self.tags.insert((repository.as_str(), tag.as_str()));
+            self.digests.extend(on);
         }
     }
 
@@ -413,4 +524,9 @@ static TAGS: Lookup = Lookup::new(
     &["repo_id", "name"],
     "SELECT t.repo_id, t.name, t.digest_id FROM want CROSS JOIN tag t \
      WHERE t.repo_id = want.repo_id AND t.name = want.name",
+);
+static TAGS_ON: Lookup = Lookup::new(
+    &["repo_id", "digest_id"],
+    "SELECT t.repo_id, t.name, t.digest_id FROM want CROSS JOIN tag t \
+     WHERE t.repo_id = want.repo_id AND t.digest_id = want.digest_id",
 );

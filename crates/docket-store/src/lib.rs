@@ -20,6 +20,7 @@ mod durable;
 mod error;
 mod guard;
 mod inventory;
+mod observe;
 mod probe;
 mod quarantine;
 mod rows;
@@ -34,9 +35,9 @@ pub use blobs::{
 };
 pub use catalog::ClaimFilter;
 pub use change::{
-    Append, AppendOutcome, BatchRow, BlobBody, BlobRow, CosignatureRow, DeleteOutcome, EntryRow, FixedTags, HeadRow,
-    HeldBlob, ManifestPut, ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, PlacementRow,
-    PutOutcome, ReferrerRow,
+    Append, AppendOutcome, BatchRow, BlobBody, BlobRow, ChangeOutcome, CosignatureRow, EntryRow, FixedTags, HeadRow,
+    HeldBlob, ManifestPut, ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, ObservationRow,
+    ObservedRow, PlacementRow, ReferrerRow, RegistryChange, Seen, SeenChange,
 };
 pub use claims::RemoveClaim;
 pub use collect::{KeptFile, LinkKey, Look, ReferenceKey};
@@ -45,5 +46,6 @@ pub use durable::{make_private, sync_folder};
 pub use error::StoreError;
 pub use guard::{GuardPoint, HeadGuard};
 pub use inventory::{HeldManifest, StoredBlob};
+pub use observe::{ObservedSoFar, TagNow};
 pub use stats::{DiskSpace, Spread, SpreadCounter, StoreStats};
 pub use store::{FORMAT_VERSION, Store};

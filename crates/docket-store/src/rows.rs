@@ -1,11 +1,12 @@
-//! Rows that one group of changes adds, gathered per table and written with one statement per table.
+//! Rows that one group of changes adds and removes, gathered per table and written with one statement per table.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use docket_oci::name::Tag;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::change::{BatchRow, BlobBody, HeadRow, NewBlob, NewEntry, NewManifest};
-use crate::sql::{Insert, Value};
+use crate::change::{BatchRow, BlobBody, HeadRow, NewBlob, NewEntry, NewManifest, ObservationRow, ObservedRow};
+use crate::sql::{Insert, Value, execute};
 
 /// Rows to write. Maps and sets where two changes of a group may speak of the same row: the later one wins.
 #[derive(Debug, Default)]
@@ -18,10 +19,15 @@ pub(crate) struct Rows {
     manifests: HashMap<(i64, i64), Vec<Value>>,
     references: BTreeSet<(i64, i64, i64)>,
     tags: BTreeMap<(i64, String), i64>,
+    /// Removed before anything is written: what the run makes again afterwards stands.
+    deleted_manifests: BTreeSet<(i64, i64)>,
+    deleted_tags: BTreeSet<(i64, String)>,
     head: Option<Vec<Value>>,
     batches: Vec<Vec<Value>>,
     entries: Vec<Vec<Value>>,
     placements: HashMap<(u64, i64), Vec<Value>>,
+    observations: Vec<Vec<Value>>,
+    observed: HashMap<i64, Vec<Value>>,
 }
 
 impl Rows {
@@ -80,6 +86,27 @@ impl Rows {
         self.tags.insert((repo, name.to_owned()), digest);
     }
 
+    pub(crate) fn delete_tag(&mut self, repo: i64, name: &str) {
+        let key = (repo, name.to_owned());
+        self.tags.remove(&key);
+        self.deleted_tags.insert(key);
+    }
+
+    pub(crate) fn delete_manifest(&mut self, repo: i64, digest: i64) {
+        self.manifests.remove(&(digest, repo));
+        self.deleted_manifests.insert((repo, digest));
+    }
+
+    pub(crate) fn observation(&mut self, repo: i64, row: &ObservationRow) {
+        let tag = row.tag.as_ref().map_or("", Tag::as_str);
+        self.observations.push(vec![repo.into(), tag.into(), row.index.into()]);
+    }
+
+    pub(crate) fn observed(&mut self, repo: i64, row: &ObservedRow) {
+        let values = vec![repo.into(), row.day.into(), row.count.into(), i64::from(row.is_suspended).into()];
+        self.observed.insert(repo, values);
+    }
+
     pub(crate) fn head(&mut self, head: &HeadRow, batch: &BatchRow) {
         self.head = Some(vec![0_i64.into(), head.size.into(), head.root.to_vec().into(), head.frontier.clone().into()]);
         self.batches.push(vec![
@@ -121,6 +148,14 @@ impl Rows {
 
     /// Writes everything gathered, a table at a time.
     pub(crate) async fn flush(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        for (repo, tag) in self.deleted_tags {
+            let values = [repo.into(), Value::Text(tag)];
+            execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND name = $2", &values).await?;
+        }
+        for (repo, digest) in self.deleted_manifests {
+            let values = [repo.into(), digest.into()];
+            execute(connection, "DELETE FROM manifest WHERE repo_id = $1 AND digest_id = $2", &values).await?;
+        }
         REPO.run(connection, &self.repos).await?;
         DIGEST.run(connection, &self.digests).await?;
         TERM.run(connection, &self.terms).await?;
@@ -141,6 +176,8 @@ impl Rows {
         TAG.run(connection, &tags).await?;
         ENTRY.run(connection, &self.entries).await?;
         PLACEMENT.run(connection, &self.placements.into_values().collect::<Vec<_>>()).await?;
+        OBSERVATION.run(connection, &self.observations).await?;
+        OBSERVED.run(connection, &self.observed.into_values().collect::<Vec<_>>()).await?;
         BATCH.run(connection, &self.batches).await?;
         HEAD.run(connection, self.head.as_slice()).await
     }
@@ -214,4 +251,10 @@ static PLACEMENT: Insert = Insert::new(
     "placement",
     &["idx", "repo_id", "statement_id", "evidence_id"],
     "ON CONFLICT (idx, repo_id) DO UPDATE SET statement_id = excluded.statement_id, evidence_id = excluded.evidence_id",
+);
+static OBSERVATION: Insert = Insert::new("observation", &["repo_id", "tag", "idx"], "");
+static OBSERVED: Insert = Insert::new(
+    "observed",
+    &["repo_id", "day", "count", "is_suspended"],
+    "ON CONFLICT (repo_id) DO UPDATE SET day = excluded.day, count = excluded.count, is_suspended = excluded.is_suspended",
 );

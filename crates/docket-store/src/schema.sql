@@ -127,3 +127,20 @@ CREATE TABLE placement (
     evidence_id BIGINT,
     PRIMARY KEY (idx, repo_id)
 ) {ROWLESS};
+
+-- The tags that entries observe, by which a history is found. The empty tag: the entry says that observation of the repository
+-- was suspended or goes on.
+CREATE TABLE observation (
+    repo_id BIGINT NOT NULL,
+    tag {TEXTKEY} NOT NULL,
+    idx BIGINT NOT NULL,
+    PRIMARY KEY (repo_id, tag, idx)
+) {ROWLESS};
+
+-- How much was observed in a repository on the day (since 1970) of its newest observation.
+CREATE TABLE observed (
+    repo_id {ID} PRIMARY KEY,
+    day BIGINT NOT NULL,
+    count BIGINT NOT NULL,
+    is_suspended BIGINT NOT NULL
+);

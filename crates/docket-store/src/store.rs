@@ -12,8 +12,8 @@ use crate::StoreError;
 use crate::blobs::{BlobStorage, Blobs, StagedBlob};
 use crate::cache::RowCache;
 use crate::change::{
-    Append, AppendOutcome, Change, CosignatureRow, DeleteOutcome, FixedTags, ManifestPut, NewPlacement, Outcome,
-    PutOutcome,
+    Append, AppendOutcome, Change, ChangeOutcome, CosignatureRow, FixedTags, ManifestPut, NewPlacement, Outcome,
+    RegistryChange, SeenChange,
 };
 use crate::copy::RESTORED;
 use crate::durable::{Folders, make_private, must_sync, sync_folder};
@@ -171,19 +171,8 @@ impl Store {
     }
 
     /// Keeps a manifest and moves tags to it, all or nothing.
-    pub async fn put_manifest(&self, put: ManifestPut) -> Result<PutOutcome, StoreError> {
-        match self.writer.write(Change::PutManifest(Box::new(put))).await? {
-            Outcome::Missing(digests) => Ok(PutOutcome::Missing(digests)),
-            Outcome::TagFixed(tag) => Ok(PutOutcome::TagFixed(tag)),
-            Outcome::Stored { absent } => Ok(PutOutcome::Stored { absent }),
-            Outcome::Done
-            | Outcome::NotFound
-            | Outcome::HeadMoved
-            | Outcome::PlacementsRefused(_)
-            | Outcome::Removed { .. } => {
-                unreachable!("the writer answers a manifest put with one of these three")
-            }
-        }
+    pub async fn put_manifest(&self, put: ManifestPut) -> Result<ChangeOutcome, StoreError> {
+        self.change(RegistryChange::PutManifest(Box::new(put))).await
     }
 
     /// Removes a tag.
@@ -192,8 +181,8 @@ impl Store {
         repository: RepositoryName,
         tag: Tag,
         fixed: FixedTags,
-    ) -> Result<DeleteOutcome, StoreError> {
-        self.writer.write(Change::DeleteTag { repository, tag, fixed }).await.map(delete_outcome)
+    ) -> Result<ChangeOutcome, StoreError> {
+        self.change(RegistryChange::DeleteTag { repository, tag, fixed }).await
     }
 
     /// Removes a manifest and every tag on it.
@@ -202,11 +191,22 @@ impl Store {
         repository: RepositoryName,
         digest: Digest,
         fixed: FixedTags,
-    ) -> Result<DeleteOutcome, StoreError> {
-        self.writer.write(Change::DeleteManifest { repository, digest, fixed }).await.map(delete_outcome)
+    ) -> Result<ChangeOutcome, StoreError> {
+        self.change(RegistryChange::DeleteManifest { repository, digest, fixed }).await
     }
 
-    /// Extends the ledger by a batch: entries, index, placements, issuers and head, all or nothing.
+    /// Changes what a repository shows.
+    pub async fn change(&self, change: RegistryChange) -> Result<ChangeOutcome, StoreError> {
+        self.writer.write(Change::Registry(change, None)).await.map(change_outcome)
+    }
+
+    /// The same, if what was seen still stands.
+    pub async fn change_seen(&self, change: SeenChange) -> Result<ChangeOutcome, StoreError> {
+        let SeenChange { change, seen } = change;
+        self.writer.write(Change::Registry(change, Some(seen))).await.map(change_outcome)
+    }
+
+    /// Extends the ledger by a batch: entries, index, placements, issuers, observed changes and head, all or nothing.
     pub async fn append(&self, append: Append) -> Result<AppendOutcome, StoreError> {
         self.writer.write(Change::Append(Box::new(append))).await.map(append_outcome)
     }
@@ -288,27 +288,19 @@ async fn check_storage(database: &SqlitePool, folder: &DataFolder, storage: &Blo
 
 fn append_outcome(outcome: Outcome) -> AppendOutcome {
     match outcome {
-        Outcome::HeadMoved => AppendOutcome::HeadMoved,
-        Outcome::PlacementsRefused(which) => AppendOutcome::PlacementsRefused(which),
-        Outcome::Done
-        | Outcome::Stored { .. }
-        | Outcome::NotFound
-        | Outcome::Missing(_)
-        | Outcome::Removed { .. }
-        | Outcome::TagFixed(_) => AppendOutcome::Committed,
+        Outcome::Appended(outcome) => outcome,
+        Outcome::Done | Outcome::NotFound | Outcome::Changed(_) | Outcome::Removed { .. } => {
+            unreachable!("the writer answers an append or a placement as such")
+        }
     }
 }
 
-fn delete_outcome(outcome: Outcome) -> DeleteOutcome {
+fn change_outcome(outcome: Outcome) -> ChangeOutcome {
     match outcome {
-        Outcome::TagFixed(tag) => DeleteOutcome::TagFixed(tag),
-        Outcome::NotFound => DeleteOutcome::NotFound,
-        Outcome::Done
-        | Outcome::Stored { .. }
-        | Outcome::Missing(_)
-        | Outcome::HeadMoved
-        | Outcome::Removed { .. }
-        | Outcome::PlacementsRefused(_) => DeleteOutcome::Deleted,
+        Outcome::Changed(outcome) => outcome,
+        Outcome::Done | Outcome::NotFound | Outcome::Appended(_) | Outcome::Removed { .. } => {
+            unreachable!("the writer answers a change of a repository as such")
+        }
     }
 }
 

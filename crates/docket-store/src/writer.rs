@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use docket_oci::digest::Digest;
-use docket_oci::name::{RepositoryName, Tag};
-use futures_util::TryStreamExt as _;
+use docket_oci::name::RepositoryName;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 use tokio::sync::{RwLock, mpsc, oneshot};
@@ -16,12 +15,12 @@ use tracing::{error, warn};
 
 use crate::StoreError;
 use crate::cache::RowCache;
-use crate::change::{Change, FixedTags, Outcome};
+use crate::change::{Change, Outcome};
 use crate::collect::remove;
 use crate::decide::{Ids, Run};
 use crate::error::{is_disk_full, is_io_failure};
 use crate::keys::DataFolder;
-use crate::sql::{Value, execute, fetch, open_writer};
+use crate::sql::{Value, execute, open_writer};
 use crate::stats::count_group;
 
 type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
@@ -224,45 +223,21 @@ pub(crate) fn end(why: &str) -> ! {
 /// Whether a change runs by itself: it removes, or is of a table that nothing else speaks of.
 fn is_alone(change: &Change) -> bool {
     match change {
-        Change::DeleteBlob { .. }
-        | Change::DeleteTag { .. }
-        | Change::DeleteManifest { .. }
-        | Change::Cosign { .. }
-        | Change::Remove(_) => true,
+        Change::DeleteBlob { .. } | Change::Cosign { .. } | Change::Remove(_) => true,
         Change::PutBlob { .. }
         | Change::MountBlob { .. }
-        | Change::PutManifest(_)
+        | Change::Registry(..)
         | Change::Append(_)
         | Change::Place(_) => false,
     }
 }
 
-/// These are rare: each runs by itself, between the runs of additions around it.
+/// These are rare: each runs by itself, between the runs of the others around it.
 async fn run_alone(connection: &mut SqliteConnection, change: &Change) -> Result<Outcome, sqlx::Error> {
-    const THIS_TAG: &str = "SELECT name FROM tag WHERE repo_id = $1 AND name = $2";
-    const TAGS_ON_IT: &str = "SELECT name FROM tag WHERE repo_id = $1 AND digest_id = $2";
     let deleted = match change {
         Change::DeleteBlob { repository, digest } => {
             let keys = stored_ids(connection, repository, digest).await?;
             execute(connection, "DELETE FROM blob_link WHERE repo_id = $1 AND digest_id = $2", &keys).await?
-        }
-        Change::DeleteTag { repository, tag, fixed } => {
-            const REPO: &str = "SELECT id FROM repo WHERE name = $1";
-            let repo: Option<i64> =
-                sqlx::query_scalar(REPO).bind(repository.as_str()).fetch_optional(&mut *connection).await?;
-            let keys = [repo.into(), tag.as_str().into()];
-            if let Some(tag) = fixed_tag(connection, THIS_TAG, &keys, fixed).await? {
-                return Ok(Outcome::TagFixed(tag));
-            }
-            execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND name = $2", &keys).await?
-        }
-        Change::DeleteManifest { repository, digest, fixed } => {
-            let keys = stored_ids(connection, repository, digest).await?;
-            if let Some(tag) = fixed_tag(connection, TAGS_ON_IT, &keys, fixed).await? {
-                return Ok(Outcome::TagFixed(tag));
-            }
-            execute(connection, "DELETE FROM tag WHERE repo_id = $1 AND digest_id = $2", &keys).await?;
-            execute(connection, "DELETE FROM manifest WHERE repo_id = $1 AND digest_id = $2", &keys).await?
         }
         Change::Cosign { row, keep_size } => {
             const KEEP: &str = "INSERT INTO cosignature (witness, tree_size, line) VALUES ($1, $2, $3) \
@@ -276,9 +251,9 @@ async fn run_alone(connection: &mut SqliteConnection, change: &Change) -> Result
         Change::Remove(removal) => return remove(connection, removal).await,
         Change::PutBlob { .. }
         | Change::MountBlob { .. }
-        | Change::PutManifest(_)
+        | Change::Registry(..)
         | Change::Append(_)
-        | Change::Place(_) => unreachable!("additions are decided in runs"),
+        | Change::Place(_) => unreachable!("the others are decided in runs"),
     };
     Ok(if deleted == 0 { Outcome::NotFound } else { Outcome::Done })
 }
@@ -292,23 +267,6 @@ async fn stored_ids(
     const IDS: &str = "SELECT (SELECT id FROM repo WHERE name = $1), (SELECT id FROM digest WHERE value = $2)";
     let row = sqlx::query(IDS).bind(repository.as_str()).bind(digest.to_key()).fetch_one(connection).await?;
     Ok([row.try_get::<Option<i64>, _>(0)?.into(), row.try_get::<Option<i64>, _>(1)?.into()])
-}
-
-/// The first tag, of those that a removal would take, that must stay.
-async fn fixed_tag(
-    connection: &mut SqliteConnection,
-    text: &'static str,
-    values: &[Value],
-    fixed: &FixedTags,
-) -> Result<Option<Tag>, sqlx::Error> {
-    let mut rows = fetch(connection, text, values);
-    while let Some(row) = rows.try_next().await? {
-        let tag = row.try_get::<String, _>(0)?.parse().map_err(|_| sqlx::Error::RowNotFound)?;
-        if fixed.contains(&tag) {
-            return Ok(Some(tag));
-        }
-    }
-    Ok(None)
 }
 
 /// Moves committed pages into the database file, off the writer's path.

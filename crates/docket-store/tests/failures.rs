@@ -6,7 +6,7 @@ use std::path::Path;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::keys::DataFolder;
-use docket_store::{BlobStorage, FixedTags, ManifestPut, NewManifest, PutOutcome, Store, StoreError};
+use docket_store::{BlobStorage, ChangeOutcome, FixedTags, ManifestPut, NewManifest, Store, StoreError};
 use futures_util::future::join_all;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -58,7 +58,7 @@ async fn fail_one_of_a_group(trigger: &'static str) -> StoreError {
     let mut failures = Vec::new();
     for (n, answer) in answers.into_iter().enumerate() {
         match answer {
-            Ok(outcome) => assert_eq!(outcome, PutOutcome::Stored { absent: 0 }, "manifest {n}"),
+            Ok(outcome) => assert_eq!(outcome, ChangeOutcome::Stored { absent: 0 }, "manifest {n}"),
             Err(failure) => failures.push((n, failure)),
         }
     }
@@ -67,7 +67,7 @@ async fn fail_one_of_a_group(trigger: &'static str) -> StoreError {
     assert_all_but_17_stand(&store).await;
 
     // The writer is none the worse for it, and gives new names numbers that are free.
-    assert_eq!(store.put_manifest(put(40, false)).await.expect("answered"), PutOutcome::Stored { absent: 0 });
+    assert_eq!(store.put_manifest(put(40, false)).await.expect("answered"), ChangeOutcome::Stored { absent: 0 });
     assert_stands(&store, 40).await;
     store.close().await;
     let store = Store::open(DataFolder::new(&data), BlobStorage::Files).await.expect("opened");

@@ -4,8 +4,8 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName};
 use docket_store::keys::DataFolder;
 use docket_store::{
-    Append, AppendOutcome, BatchRow, BlobBody, ClaimFilter, CosignatureRow, DeleteOutcome, FixedTags, HeadRow, NewBlob,
-    NewEntry, NewManifest, NewPlacement, NewReferrer, Store,
+    Append, AppendOutcome, BatchRow, BlobBody, ChangeOutcome, ClaimFilter, CosignatureRow, FixedTags, HeadRow, NewBlob,
+    NewEntry, NewManifest, NewPlacement, NewReferrer, ObservationRow, ObservedRow, Store,
 };
 
 /// One more than the largest statement, then one of each smaller size, then single rows.
@@ -81,9 +81,9 @@ async fn an_empty_store_has_nothing_to_delete_or_mount() {
     assert!(!store.delete_blob(repository(0), absent).await.expect("answered"));
     let none = FixedTags::none;
     let gone = store.delete_manifest(repository(0), absent, none()).await.expect("answered");
-    assert_eq!(gone, DeleteOutcome::NotFound);
+    assert_eq!(gone, ChangeOutcome::NotFound);
     let gone = store.delete_tag(repository(0), "v1".parse().expect("a tag"), none()).await.expect("answered");
-    assert_eq!(gone, DeleteOutcome::NotFound);
+    assert_eq!(gone, ChangeOutcome::NotFound);
     assert!(!store.mount_blob(repository(0), repository(1), absent, 7).await.expect("answered"));
     assert!(store.repositories("", 10).await.expect("answered").is_empty());
     store.close().await;
@@ -92,7 +92,7 @@ async fn an_empty_store_has_nothing_to_delete_or_mount() {
 #[tokio::test]
 async fn one_batch_writes_rows_of_every_table_in_every_size() {
     let (_folder, store) = empty().await;
-    assert_eq!(store.append(batch()).await.expect("answered"), AppendOutcome::Committed);
+    assert_eq!(store.append(batch()).await.expect("answered"), AppendOutcome::Committed(Vec::new()));
 
     assert_eq!(store.entries(0, ROWS).await.expect("read").len() as u64, ROWS);
     let of_type = store.entries_of_type("text/plain", "https://i3.example", 0, 10).await.expect("read");
@@ -115,7 +115,7 @@ async fn one_batch_writes_rows_of_every_table_in_every_size() {
     }
     // The same placements again, as after a lost answer, change nothing.
     for placement in batch().placements.into_iter().take(3) {
-        assert_eq!(store.place(placement).await.expect("answered"), AppendOutcome::Committed);
+        assert_eq!(store.place(placement).await.expect("answered"), AppendOutcome::Committed(Vec::new()));
     }
     assert_eq!(store.placements(&indexes).await.expect("read"), placements);
     store.close().await;
@@ -127,7 +127,7 @@ fn filters(subject: Option<Digest>, issuer: &str, claim_type: &str) -> Vec<Claim
     for subject in [None, subject] {
         for issuer in [None, Some(issuer.to_owned())] {
             for claim_type in [None, Some(claim_type.to_owned())] {
-                filters.push(ClaimFilter { subject, issuer: issuer.clone(), claim_type });
+                filters.push(ClaimFilter { subject, issuer: issuer.clone(), claim_type, except_type: None });
             }
         }
     }
@@ -155,6 +155,11 @@ fn batch() -> Append {
             })
             .collect(),
         placements: (0..ROWS).map(placement).collect(),
+        changes: Vec::new(),
+        observations: (0..ROWS).map(|n| ObservationRow { index: n, repository: repository(n), tag: None }).collect(),
+        observed: (0..ROWS)
+            .map(|n| ObservedRow { repository: repository(n), day: 1, count: n, is_suspended: false })
+            .collect(),
     }
 }
 

@@ -5,8 +5,8 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::keys::{DataFolder, INLINE_BYTES_MAX};
 use docket_store::{
-    Append, AppendOutcome, BatchRow, BlobBody, BlobReader, BlobSource, BlobStorage, ClaimFilter, DeleteOutcome,
-    FixedTags, HeadRow, ManifestPut, NewEntry, NewManifest, NewReferrer, PutOutcome, Store, StoreError,
+    Append, AppendOutcome, BatchRow, BlobBody, BlobReader, BlobSource, BlobStorage, ChangeOutcome, ClaimFilter,
+    FixedTags, HeadRow, ManifestPut, NewEntry, NewManifest, NewReferrer, Store, StoreError,
 };
 use sqlx::Connection as _;
 
@@ -104,6 +104,9 @@ fn append(expected: Option<(u64, [u8; 32])>, size: u64, entries: &[u8]) -> Appen
             })
             .collect(),
         placements: Vec::new(),
+        changes: Vec::new(),
+        observations: Vec::new(),
+        observed: Vec::new(),
     }
 }
 
@@ -176,7 +179,7 @@ async fn a_manifest_that_lacks_blobs_changes_nothing() {
     let fixture = Fixture::new().await;
     let missing = Digest::sha256([5; 32]);
     let put = Fixture::put("a", "{}", &["v1"], &[missing]);
-    assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), PutOutcome::Missing(vec![missing]));
+    assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), ChangeOutcome::Missing(vec![missing]));
     assert!(!fixture.store.has_repository(&repo("a")).await.expect("read"));
     assert!(fixture.store.tags(&repo("a"), "", 10).await.expect("read").is_none());
 }
@@ -191,7 +194,7 @@ async fn a_manifest_may_lack_its_optional_parts_and_they_are_counted() {
     let optional = vec![absent, blob, child.manifest.digest, elsewhere];
     fixture.store.put_manifest(child).await.expect("answered");
     let put = ManifestPut { optional, ..Fixture::put("a", "{parent}", &["v1"], &[blob]) };
-    assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), PutOutcome::Stored { absent: 2 });
+    assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), ChangeOutcome::Stored { absent: 2 });
     assert!(fixture.store.manifest(&repo("a"), &Reference::Tag(tag("v1"))).await.expect("read").is_some());
 }
 
@@ -201,22 +204,22 @@ async fn a_tag_moves_at_once_and_deletes_are_seen_at_once() {
     let by_tag = Reference::Tag(tag("v1"));
     for content in ["{1}", "{2}", "{1}"] {
         let put = Fixture::put("a", content, &["v1", "also"], &[]);
-        assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), PutOutcome::Stored { absent: 0 });
+        assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), ChangeOutcome::Stored { absent: 0 });
         let row = fixture.store.manifest(&repo("a"), &by_tag).await.expect("read").expect("found");
         assert_eq!(row.bytes, content.as_bytes());
     }
     let second = Reference::Digest(Digest::of(Algorithm::Sha256, b"{2}"));
     assert!(fixture.store.manifest(&repo("a"), &second).await.expect("read").is_some());
     let gone = fixture.store.delete_tag(repo("a"), tag("also"), FixedTags::none()).await.expect("answered");
-    assert_eq!(gone, DeleteOutcome::Deleted);
+    assert_eq!(gone, ChangeOutcome::Deleted);
     assert!(fixture.store.manifest(&repo("a"), &Reference::Tag(tag("also"))).await.expect("read").is_none());
     let first = Digest::of(Algorithm::Sha256, b"{1}");
     let gone = fixture.store.delete_manifest(repo("a"), first, FixedTags::none()).await.expect("answered");
-    assert_eq!(gone, DeleteOutcome::Deleted);
+    assert_eq!(gone, ChangeOutcome::Deleted);
     assert!(fixture.store.manifest(&repo("a"), &by_tag).await.expect("read").is_none());
     assert_eq!(fixture.store.tags(&repo("a"), "", 10).await.expect("read"), Some(vec![]));
     let gone = fixture.store.delete_manifest(repo("a"), first, FixedTags::none()).await.expect("answered");
-    assert_eq!(gone, DeleteOutcome::NotFound);
+    assert_eq!(gone, ChangeOutcome::NotFound);
 }
 
 #[tokio::test]
@@ -265,7 +268,7 @@ async fn many_writers_share_groups_and_all_are_answered() {
         })
         .collect();
     for task in tasks {
-        assert_eq!(task.await.expect("joined"), PutOutcome::Stored { absent: 0 });
+        assert_eq!(task.await.expect("joined"), ChangeOutcome::Stored { absent: 0 });
     }
     let names = fixture.store.repositories("", 100).await.expect("read");
     assert_eq!(names.len(), 7);
@@ -280,9 +283,9 @@ async fn many_writers_share_groups_and_all_are_answered() {
 async fn the_ledger_grows_only_from_the_head_it_expects() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
-    assert_eq!(store.append(append(None, 1, &[0])).await.expect("answered"), AppendOutcome::Committed);
+    assert_eq!(store.append(append(None, 1, &[0])).await.expect("answered"), AppendOutcome::Committed(Vec::new()));
     let second = append(Some((1, [1; 32])), 3, &[1, 2]);
-    assert_eq!(store.append(second.clone()).await.expect("answered"), AppendOutcome::Committed);
+    assert_eq!(store.append(second.clone()).await.expect("answered"), AppendOutcome::Committed(Vec::new()));
     assert_eq!(store.append(second).await.expect("answered"), AppendOutcome::HeadMoved);
     let other_root = append(Some((3, [9; 32])), 4, &[3]);
     assert_eq!(store.append(other_root).await.expect("answered"), AppendOutcome::HeadMoved);
@@ -303,6 +306,7 @@ async fn claims_are_found_by_every_filter() {
             subject: subject.map(|seed| Digest::sha256([seed; 32])),
             issuer: issuer.map(str::to_owned),
             claim_type: claim_type.map(str::to_owned),
+            except_type: None,
         };
         let found = fixture.store.claims(&filter, from, below, 3).await.expect("read");
         found.into_iter().map(|row| row.index).collect::<Vec<_>>()
@@ -374,7 +378,7 @@ async fn a_closed_store_leaves_everything_in_the_database_file() {
 }
 
 /// What is answered where nothing is absent.
-const STORED: PutOutcome = PutOutcome::Stored { absent: 0 };
+const STORED: ChangeOutcome = ChangeOutcome::Stored { absent: 0 };
 
 #[tokio::test]
 async fn fixed_tags_are_made_but_neither_moved_nor_removed() {
@@ -385,16 +389,16 @@ async fn fixed_tags_are_made_but_neither_moved_nor_removed() {
     assert_eq!(answer(put("one", &["v1", "latest"])).await, STORED);
     // The same again changes nothing; another content under one of several tags, nothing at all.
     assert_eq!(answer(put("one", &["v1"])).await, STORED);
-    assert_eq!(answer(put("two", &["latest", "v1", "v2"])).await, PutOutcome::TagFixed(tag("v1")));
+    assert_eq!(answer(put("two", &["latest", "v1", "v2"])).await, ChangeOutcome::TagFixed(tag("v1")));
     assert_eq!(fixture.store.tags(&repo("a"), "", 10).await.expect("read"), Some(vec![tag("latest"), tag("v1")]));
     assert_eq!(answer(put("two", &["latest", "v2"])).await, STORED);
     let one = manifest("one", None).digest;
     let by_tag = fixture.store.delete_tag(repo("a"), tag("v1"), fixed()).await.expect("answered");
-    assert_eq!(by_tag, DeleteOutcome::TagFixed(tag("v1")));
+    assert_eq!(by_tag, ChangeOutcome::TagFixed(tag("v1")));
     let by_digest = fixture.store.delete_manifest(repo("a"), one, fixed()).await.expect("answered");
-    assert_eq!(by_digest, DeleteOutcome::TagFixed(tag("v1")));
+    assert_eq!(by_digest, ChangeOutcome::TagFixed(tag("v1")));
     let absent = fixture.store.delete_tag(repo("a"), tag("v3"), fixed()).await.expect("answered");
-    assert_eq!(absent, DeleteOutcome::NotFound);
+    assert_eq!(absent, ChangeOutcome::NotFound);
     assert_eq!(
         fixture.store.manifest(&repo("a"), &Reference::Tag(tag("v1"))).await.expect("read").expect("stands").digest,
         one
@@ -412,7 +416,7 @@ async fn of_many_who_make_a_fixed_tag_at_once_one_wins() {
     let answers: Vec<_> =
         futures_util::future::join_all(puts).await.into_iter().map(|put| put.expect("answered")).collect();
     let winner = answers.iter().position(|answer| *answer == STORED).expect("one wins");
-    let refused = answers.iter().filter(|answer| **answer == PutOutcome::TagFixed(tag("v1"))).count();
+    let refused = answers.iter().filter(|answer| **answer == ChangeOutcome::TagFixed(tag("v1"))).count();
     assert_eq!(refused, contents.len() - 1);
     let stands =
         fixture.store.manifest(&repo("a"), &Reference::Tag(tag("v1"))).await.expect("read").expect("it stands");

@@ -5,6 +5,7 @@ mod claim;
 mod copy;
 mod fsck;
 mod gc;
+mod history;
 mod init;
 mod issuer;
 mod keys;
@@ -58,6 +59,8 @@ enum Command {
     Log(log::Command),
     /// Show an artifact with its tags, evidence, claims and receipts
     Show(show::Args),
+    /// Show every manifest a tag ever pointed to and each deletion, with proofs
+    History(history::Args),
     /// List repositories, or the tags of one
     Ls(ls::Args),
     /// Remove a tag, or a manifest with every tag on it
@@ -106,6 +109,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Claim(command) => claim::run(command).await,
         Command::Log(command) => log::run(command).await,
         Command::Show(args) => show::run(args).await,
+        Command::History(args) => history::run(args).await,
         Command::Ls(args) => ls::run(args).await,
         Command::Rm(args) => rm::run(args).await,
         Command::Copy(args) => copy::run(args).await,

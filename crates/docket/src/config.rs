@@ -5,6 +5,7 @@
 mod access;
 mod gc;
 mod limits;
+mod observe;
 mod ops;
 mod registry;
 mod storage;
@@ -15,6 +16,7 @@ mod witness;
 pub(crate) use access::Access;
 pub(crate) use gc::Gc;
 pub(crate) use limits::Limits;
+pub(crate) use observe::Observe;
 pub(crate) use ops::Ops;
 pub(crate) use registry::Registry;
 pub(crate) use uploads::Uploads;
@@ -52,6 +54,7 @@ struct Written {
     gc: Gc,
     ops: ops::Written,
     registry: Registry,
+    observe: Observe,
     uploads: Uploads,
     storage: Storage,
     witness: witness::Written,
@@ -74,6 +77,7 @@ impl Default for Written {
             gc: Gc::default(),
             ops: ops::Written::default(),
             registry: Registry::default(),
+            observe: Observe::default(),
             uploads: Uploads::default(),
             storage: Storage::default(),
             witness: witness::Written::default(),
@@ -119,6 +123,8 @@ pub(crate) struct Config {
     pub ops: Ops,
     /// What the spec leaves to the operator (`[registry]`).
     pub registry: Registry,
+    /// What the service says that it saw (`[observe]`).
+    pub observe: Observe,
     /// Blobs on their way in (`[uploads]`).
     pub uploads: Uploads,
     /// Where blobs are kept (`[storage]`).
@@ -188,6 +194,7 @@ impl Config {
             gc: written.gc,
             ops: written.ops.check()?,
             registry: written.registry,
+            observe: written.observe,
             uploads: written.uploads.check()?,
             storage: written.storage.place()?,
             witness: written.witness.read()?,
@@ -223,6 +230,7 @@ const TOP_LEVEL: &[&str] = &[
     "gc",
     "ops",
     "registry",
+    "observe",
     "uploads",
     "storage",
     "witness",

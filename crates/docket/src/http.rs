@@ -26,8 +26,8 @@ mod wire;
 mod workers;
 
 pub(crate) use admin::{
-    AdmitRequest, BACKUP_PATH, BackupRequest, DATA_HEADER, FSCK_CHECK_PATH, FSCK_PATH, GC_PATH, ISSUERS_PATH,
-    NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH, Removed,
+    AdmitRequest, BACKUP_PATH, BackupRequest, DATA_HEADER, FSCK_CHECK_PATH, FSCK_PATH, GC_PATH, HISTORY_PATH,
+    HistoryOfFolder, ISSUERS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH, Removed,
 };
 pub(crate) use api::ServiceView;
 pub(crate) use listener::{Listener, Stopping};
@@ -84,6 +84,7 @@ impl Public {
             .route("/.well-known/scitt-keys", any(scrapi::keys))
             .route("/.well-known/scitt-keys/{kid}", any(scrapi::key))
             .route("/api/v1/claims", any(api::claims))
+            .route("/api/v1/history", any(api::history))
             .route("/api/v1/service", any(api::service))
             .route("/api/v1/log/consistency", any(log::consistency))
             .route("/api/v1/log/proof", any(log::proof))

@@ -61,6 +61,7 @@ impl Running {
         // Also where the paths are the same: a renewed certificate takes the place of the old one in its file.
         let certificate = self.tls.as_ref().and(config.tls.as_ref()).map(Tls::read).transpose()?;
         let rules = Access::rules(config.access.as_ref(), instance)?;
+        let observe = config.observe.check()?;
 
         // From here on nothing fails but what a restart would have to mend as well.
         self.log.change(filter)?;
@@ -68,6 +69,7 @@ impl Running {
             tls.replace(fresh);
         }
         rules.map(|rules| instance.replace_rules(rules)).transpose()?;
+        instance.replace_observe(observe);
         let keys = in_force.keys().chain(config.values.keys()).cloned();
         let changed = keys.filter(|key| in_force.get(key) != config.values.get(key));
         let mut changed: Vec<_> = changed.collect();
@@ -87,7 +89,7 @@ impl Running {
     /// Whether a key, `log` or `section.key`, can change while the server runs. TLS can be renewed, not switched on or off.
     fn is_live(&self, key: &str, config: &Config) -> bool {
         match key.split('.').next().unwrap_or_default() {
-            "access" | "log" => true,
+            "access" | "log" | "observe" => true,
             "tls" => self.tls.is_some() && config.tls.is_some(),
             _ => false,
         }

@@ -17,6 +17,7 @@ use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::ledger::{Head, Identity};
 use crate::manifest::new_manifest;
+use crate::own::own_basis;
 
 /// A statement that may be logged.
 #[derive(Debug, Clone)]
@@ -29,6 +30,13 @@ pub(crate) struct Candidate {
     pub place: Option<Place>,
     /// What it changes in force; only the service's own statements do.
     pub effect: Effect,
+}
+
+impl Candidate {
+    /// What the service itself says; it changes nothing and stands nowhere.
+    pub(crate) fn own(statement: VerifiedStatement, now: i64) -> Self {
+        Self { statement, basis: own_basis(now), place: None, effect: Effect::None }
+    }
 }
 
 /// Where a statement becomes visible: checked against the repository, checked again in the transaction.
@@ -91,6 +99,9 @@ impl Batch {
             },
             entries,
             placements: placements.collect(),
+            changes: Vec::new(),
+            observations: Vec::new(),
+            observed: Vec::new(),
         };
         let head = Head { size, root: grown.root, seal, signed_at: now };
         Self { append, head, frontier: grown.frontier, first, paths: grown.paths }

@@ -16,6 +16,7 @@ use crate::error::EngineError;
 use crate::health::BatchClock;
 use crate::instance::Options;
 use crate::ledger::{Head, Identity, PolicyInForce, Shared, State, public, tiles};
+use crate::observe::ObservedCounts;
 use crate::own::GENESIS_INDEX;
 
 /// Opens the ledger. What is wrong with stored proofs is an error; a database older than the guard opens read-only.
@@ -56,6 +57,7 @@ pub(super) async fn open(
         clock: options.clock.clone(),
         crash_at: options.crash_at,
         batch: BatchClock::default(),
+        observed: ObservedCounts::default(),
         guarded: watch::Sender::new(row.size),
         publication,
         state: RwLock::new(State { head, policy, read_only }),
@@ -81,7 +83,7 @@ const RESTORED: &str = "it was restored from a backup and may lack entries that 
 /// Why the database is not the one the guard has seen, if it is not.
 async fn rolled_back(store: &Store, guard: GuardPoint, head: &GuardPoint) -> Result<Option<String>, EngineError> {
     const ADVICE: &str = "receipts of the lost entries may be in use, and signing again would fork the log. \
-        Put back the newer database; until then registry and receipts are served, registrations are refused";
+        Put back the newer database; until then pulls and receipts are served, while registrations and observed changes are refused";
     if head.size < guard.size {
         let (found, seen) = (head.size, guard.size);
         return Ok(Some(format!(

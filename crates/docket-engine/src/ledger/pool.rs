@@ -3,17 +3,27 @@
 use std::sync::Arc;
 
 use docket_proof::merkle::Frontier;
+use docket_store::{ChangeOutcome, RegistryChange};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::EngineError;
 use crate::ledger::batch::Candidate;
 use crate::ledger::sequence::Sequencer;
+use crate::ledger::witness::ChangeJob;
 use crate::ledger::{Shared, tiles};
+use crate::observe::Watch;
+
+/// What waits for the sequencer.
+#[derive(Debug)]
+pub(super) enum Job {
+    Statement(Box<StatementJob>),
+    Change(ChangeJob),
+}
 
 /// A candidate and whoever waits for it.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct StatementJob {
     pub candidate: Candidate,
     /// The policy entry it was decided under.
     pub policy_entry: u64,
@@ -58,11 +68,22 @@ impl Pool {
     /// Waits for the candidate's batch. If the caller goes away meanwhile it may still be logged.
     pub(super) async fn submit(&self, candidate: Candidate, policy_entry: u64) -> Result<Logged, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Job { candidate, policy_entry, reply }).map_err(|refused| match refused {
+        self.queue_up(Job::Statement(Box::new(StatementJob { candidate, policy_entry, reply })))?;
+        answer.await.unwrap_or(Err(EngineError::Stopped))
+    }
+
+    /// Waits until a change is made and observed, or refused. If the caller goes away meanwhile it may still be made.
+    pub(super) async fn witness(&self, change: RegistryChange, watch: Watch) -> Result<ChangeOutcome, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue_up(Job::Change(ChangeJob { change, watch, reply }))?;
+        answer.await.unwrap_or(Err(EngineError::Stopped))
+    }
+
+    fn queue_up(&self, job: Job) -> Result<(), EngineError> {
+        self.queue.try_send(job).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => EngineError::PoolFull,
             mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
-        })?;
-        answer.await.unwrap_or(Err(EngineError::Stopped))
+        })
     }
 
     /// Candidates that wait.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use docket_proof::merkle::{Hash, root_from_path};
+use docket_proof::receipt::BatchSeal;
 use docket_proof::statement::transparent;
 use docket_store::EntryRow;
 
@@ -42,9 +43,32 @@ impl Ledger {
         Ok(Some(head.seal.receipt(index, head.size, &path)))
     }
 
+    /// A receipt in the tree of a size that a batch ended with and that may be spoken of.
+    pub(crate) async fn receipt_in(&self, row: &EntryRow, tree_size: u64) -> Result<Vec<u8>, EngineError> {
+        let unproven = |what: String| EngineError::Unproven(what);
+        let batch = self.shared.store.batch(tree_size).await?;
+        let batch = batch.ok_or_else(|| unproven(format!("the batch of tree size {tree_size} is missing")))?;
+        let path = self.shared.tiles.path(row.index, tree_size).await?;
+        if root_from_path(row.index, tree_size, &row.leaf, &path) != Ok(batch.root) {
+            let (index, size) = (row.index, tree_size);
+            return Err(unproven(format!(
+                "the stored hashes do not lead from entry {index} to the tree of size {size}"
+            )));
+        }
+        let seal = BatchSeal { protected: batch.protected, signature: batch.signature };
+        Ok(seal.receipt(row.index, tree_size, &path))
+    }
+
     /// Compares the tiles on disk with the entries: how many were there, and what is wrong.
     pub(crate) async fn check_tiles(&self) -> Result<(u64, Vec<String>), EngineError> {
         self.shared.check_tiles().await
+    }
+
+    /// Waits until the tree of a size that was read may be spoken of.
+    pub(crate) async fn wait_for(&self, tree_size: u64) -> Result<(), EngineError> {
+        let mut guarded = self.shared.guarded.subscribe();
+        let waited = tokio::time::timeout(GUARD_WAIT, guarded.wait_for(|size| *size >= tree_size)).await;
+        if waited.is_ok_and(|guarded| guarded.is_ok()) { Ok(()) } else { Err(EngineError::Stopped) }
     }
 
     /// An entry that may be spoken of. One that is committed but not guarded yet, which a reader can meet for the time of
@@ -53,11 +77,7 @@ impl Ledger {
         if let Some(reason) = self.read_only().filter(|_| index >= self.head().size) {
             return Err(EngineError::ReadOnly(reason));
         }
-        let mut guarded = self.shared.guarded.subscribe();
-        let waited = tokio::time::timeout(GUARD_WAIT, guarded.wait_for(|size| *size > index)).await;
-        if !waited.is_ok_and(|guarded| guarded.is_ok()) {
-            return Err(EngineError::Stopped);
-        }
+        self.wait_for(index + 1).await?;
         let row = self.shared.store.entry(index).await?;
         row.ok_or_else(|| EngineError::Unproven(format!("entry {index} is missing")))
     }

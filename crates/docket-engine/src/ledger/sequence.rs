@@ -1,18 +1,19 @@
 //! How a batch is logged, told once. Each step says what a crash there leaves.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use docket_oci::name::Reference;
 use docket_proof::merkle::Frontier;
-use docket_store::{AppendOutcome, EntryRow, GuardPoint};
+use docket_store::{AppendOutcome, ChangeOutcome, EntryRow, GuardPoint, RegistryChange};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::crash::CrashPoint;
 use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::ledger::batch::{Batch, Candidate, placement};
-use crate::ledger::pool::{Job, Logged};
+use crate::ledger::pool::{Job, Logged, StatementJob};
+use crate::ledger::witness::{ChangeJob, Witnessed, take_independent};
 use crate::ledger::{PolicyInForce, Shared, load};
 
 type Reply = oneshot::Sender<Result<Logged, EngineError>>;
@@ -39,10 +40,28 @@ impl Sequencer {
     }
 
     async fn answer(&mut self, jobs: Vec<Job>) {
-        if let Some(reason) = self.shared.read(|state| state.read_only.clone()) {
+        let (mut jobs, mut changes) = sorted(jobs);
+        if let Some(reason) = self.read_only() {
+            changes.into_iter().for_each(|job| job.answer(Err(EngineError::Unwitnessed(reason.clone()))));
             return jobs.into_iter().for_each(|job| send(job.reply, Err(EngineError::ReadOnly(reason.clone()))));
         }
+        // Changes of one tag in a row take a batch each.
+        loop {
+            self.answer_independent(std::mem::take(&mut jobs), take_independent(&mut changes)).await;
+            if changes.is_empty() {
+                return;
+            }
+            if let Some(reason) = self.read_only() {
+                return changes.into_iter().for_each(|job| job.answer(Err(EngineError::Unwitnessed(reason.clone()))));
+            }
+        }
+    }
 
+    fn read_only(&self) -> Option<String> {
+        self.shared.read(|state| state.read_only.clone())
+    }
+
+    async fn answer_independent(&mut self, jobs: Vec<StatementJob>, changes: Vec<ChangeJob>) {
         // 1. Send back what was decided under another policy or stands behind a change of it in this batch, set aside
         //    what is in the ledger already or twice in this batch. A crash leaves nothing: nobody was answered.
         let (policy_entry, now) = (self.shared.read(|state| state.policy.entry), self.shared.clock.now());
@@ -58,17 +77,18 @@ impl Sequencer {
             }
             Err(failure) => {
                 tracing::error!(%failure, "the ledger could not be read");
+                changes.into_iter().for_each(|job| job.answer(Err(EngineError::Unreadable)));
                 return current.into_iter().for_each(|job| send(job.reply, Err(EngineError::Unreadable)));
             }
         }
 
-        // 2. to 6. for the new ones.
-        if !fresh.is_empty() {
-            self.append(fresh, now).await;
+        // 2. to 7. for the new ones.
+        if !fresh.is_empty() || !changes.is_empty() {
+            self.append(fresh, changes, now).await;
         }
 
-        // 7. Answer the others with the receipt they have had since they were first logged.
-        if let Some(reason) = self.shared.read(|state| state.read_only.clone()) {
+        // 8. Answer the others with the receipt they have had since they were first logged.
+        if let Some(reason) = self.read_only() {
             // It stopped just now; what is committed may be unguarded, so nothing of it is spoken of.
             return known.into_iter().for_each(|job| send(job.reply, Err(EngineError::ReadOnly(reason.clone()))));
         }
@@ -78,72 +98,138 @@ impl Sequencer {
         }
     }
 
-    async fn append(&mut self, jobs: Vec<Job>, now: i64) {
+    async fn append(&mut self, jobs: Vec<StatementJob>, mut changes: Vec<ChangeJob>, now: i64) {
         let (mut candidates, mut replies): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.candidate, job.reply)).unzip();
-        let batch = loop {
-            // 2. Assign indexes, extend the frontier, sign once. A crash leaves nothing; the signature is unpublished.
+        let mut attempts = 0;
+        let (batch, outcomes, unobserved) = loop {
+            // 2. Read what stands before the changes that are observed, and sign what is said about them. A crash leaves
+            //    nothing: the statements are about what has not happened.
+            let first = self.frontier.size() + candidates.len() as u64;
+            let witnessed = match self.witness(&mut changes, first, now, &mut attempts).await {
+                Ok(witnessed) => witnessed,
+                Err(failure) => {
+                    tracing::error!(%failure, "what stands before a change could not be read");
+                    changes.drain(..).for_each(|job| job.answer(Err(EngineError::Unreadable)));
+                    Witnessed::default()
+                }
+            };
+            if candidates.is_empty() && witnessed.statements.is_empty() {
+                // There is nothing to log: the tags stand where they are to stand, or the day is used up.
+                self.change_unobserved(&mut changes, witnessed).await;
+                if changes.is_empty() {
+                    return;
+                }
+                continue;
+            }
+            candidates.extend(witnessed.statements.into_iter().map(|statement| Candidate::own(statement, now)));
+
+            // 3. Assign indexes, extend the frontier, sign once. A crash leaves nothing; the signature is unpublished.
             let old_root = Some(self.frontier.root());
-            let batch = Batch::seal(&self.shared.identity, &self.frontier, old_root, &candidates, now);
+            let mut batch = Batch::seal(&self.shared.identity, &self.frontier, old_root, &candidates, now);
+            batch.append.changes = witnessed.changes;
+            batch.append.observations = witnessed.observations;
+            batch.append.observed = witnessed.observed;
             CrashPoint::BeforeCommit.reached(self.shared.crash_at);
 
-            // 3. Commit entries, index, placements and head in one transaction, synced. This is the commit
-            //    point: a crash before it leaves nothing, after it everything, and clients that were not answered
-            //    ask again and get the same receipt.
+            // 4. Commit entries, index, placements, observed changes and head in one transaction, synced. This is
+            //    the commit point: a crash before it leaves nothing, after it everything, and clients that were not
+            //    answered ask again and get the same receipt, or find their change made.
             match self.shared.store.append(batch.append.clone()).await {
-                Ok(AppendOutcome::Committed) => break batch,
-                Ok(AppendOutcome::PlacementsRefused(which)) => {
-                    // Something was deleted in a repository since the place was checked. Only those go back.
-                    send_back(&which, &mut candidates, &mut replies);
-                    if candidates.is_empty() {
+                Ok(AppendOutcome::Committed(outcomes)) => break (batch, outcomes, witnessed.unobserved),
+                Ok(AppendOutcome::Refused { placements, changes: refused }) => {
+                    // Something was deleted in a repository since the place was checked, or a change cannot be made.
+                    // Only those go back.
+                    candidates.truncate(replies.len());
+                    send_back(&placements, &mut candidates, &mut replies);
+                    answer_some(refused, &mut changes);
+                    if candidates.is_empty() && changes.is_empty() {
                         return;
                     }
                 }
                 Ok(AppendOutcome::HeadMoved) => {
                     let reason = "the database's head changed under this process; see docket fsck";
-                    return self.stop(replies, reason);
+                    return self.stop(replies, changes, reason);
                 }
                 Err(failure) => {
                     // The outcome is unknown. Look, and go on only from what is certain.
                     match load::head_point(&self.shared.store).await {
-                        Ok(Some(point)) if point == point_of(&batch) => break batch,
+                        Ok(Some(point)) if point == point_of(&batch) => {
+                            break (batch, changes.iter().map(|job| made(&job.change)).collect(), witnessed.unobserved);
+                        }
                         Ok(Some(point)) if point.size == self.frontier.size() => {
                             let failure = Arc::new(failure);
-                            return replies.into_iter().for_each(|reply| {
-                                send(reply, Err(EngineError::NotLogged(Arc::clone(&failure))));
-                            });
+                            let failed = || EngineError::NotLogged(Arc::clone(&failure));
+                            changes.into_iter().for_each(|job| job.answer(Err(failed())));
+                            return replies.into_iter().for_each(|reply| send(reply, Err(failed())));
                         }
-                        _ => return self.stop(replies, "its head could not be read back after a failed write"),
+                        _ => {
+                            return self.stop(replies, changes, "its head could not be read back after a failed write");
+                        }
                     }
                 }
             }
         };
         CrashPoint::AfterCommit.reached(self.shared.crash_at);
 
-        // 4. Move the head guard, outside the database, synced. A crash before leaves the database ahead of the guard:
+        // 5. Move the head guard, outside the database, synced. A crash before leaves the database ahead of the guard:
         //    the next start moves the guard. Nothing of this size has been spoken of yet.
         self.advance_guard(point_of(&batch)).await;
         CrashPoint::AfterGuard.reached(self.shared.crash_at);
 
-        // 5. Check our own work as a stranger would.
+        // 6. Check our own work as a stranger would.
         if let Err(failure) = batch.reprove(&self.shared.identity, &candidates) {
-            return self.stop(replies, &failure.to_string());
+            return self.stop(replies, changes, &failure.to_string());
         }
 
-        // 6. Release. A crash in here leaves some callers unanswered; they ask again.
+        // 7. Release. A crash in here leaves some callers unanswered; they ask again.
         self.frontier = batch.frontier.clone();
         self.publish(&batch, &candidates);
+        let registered = replies.len() as u64;
         for (position, reply) in replies.into_iter().enumerate() {
             let index = batch.first + position as u64;
             let (tree_size, receipt) = (batch.head.size, batch.receipt(position));
             send(reply, Ok(Logged::Done { index, tree_size, receipt, known: false }));
         }
+        self.shared.observed.add(batch.append.entries.len() as u64 - registered, unobserved);
+        changes.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(Ok(outcome)));
         // Full tiles are written later, off this path; a crash there is made good when they are asked for.
         let _ = self.grown.try_send(batch.head.size);
     }
 
+    /// See there. Changes that cannot be observed are answered here and leave the others.
+    async fn witness(
+        &self,
+        changes: &mut Vec<ChangeJob>,
+        first: u64,
+        now: i64,
+        attempts: &mut u32,
+    ) -> Result<Witnessed, EngineError> {
+        *attempts += 1;
+        if *attempts > ATTEMPTS_MAX {
+            changes.drain(..).for_each(|job| job.answer(Err(EngineError::PoolFull)));
+        }
+        let (witnessed, too_many) = self.shared.witness(changes, first, now).await?;
+        let answers = too_many.into_iter().map(|at| (at, Err(EngineError::TooManyTags))).collect();
+        answer_at(answers, changes);
+        Ok(witnessed)
+    }
+
+    /// Makes changes about which there is nothing to say, in their order. Those that saw what does not stand any more stay.
+    async fn change_unobserved(&self, changes: &mut Vec<ChangeJob>, witnessed: Witnessed) {
+        let made = witnessed.changes.into_iter().map(|change| self.shared.store.change_seen(change));
+        let answers = futures_util::future::join_all(made).await;
+        self.shared.observed.add(0, witnessed.unobserved);
+        let answers =
+            answers.into_iter().enumerate().filter(|(_, answer)| !matches!(answer, Ok(ChangeOutcome::SeenOtherwise)));
+        answer_at(answers.map(|(at, answer)| (at, answer.map_err(EngineError::from))).collect(), changes);
+    }
+
     /// Entry ids among the jobs that stand in the ledger.
-    async fn known(&self, jobs: &[Job]) -> Result<HashSet<[u8; 32]>, EngineError> {
+    async fn known(&self, jobs: &[StatementJob]) -> Result<HashSet<[u8; 32]>, EngineError> {
+        if jobs.is_empty() {
+            return Ok(HashSet::new());
+        }
         let ids: Vec<_> = jobs.iter().map(|job| entry_id(&job.candidate)).collect();
         Ok(self.shared.store.known_entries(&ids).await?.into_iter().collect())
     }
@@ -159,7 +245,7 @@ impl Sequencer {
             && !self.stands(&row, place.repository.as_str()).await?
         {
             let placement = placement(place, &row.bytes, row.index, &receipt, self.shared.clock.now());
-            if self.shared.store.place(placement).await? != AppendOutcome::Committed {
+            if !matches!(self.shared.store.place(placement).await?, AppendOutcome::Committed(_)) {
                 return Ok(Logged::DecideAgain);
             }
         }
@@ -205,22 +291,59 @@ impl Sequencer {
         self.shared.publication.grew(batch.head.size);
     }
 
-    fn stop(&self, replies: Vec<Reply>, reason: &str) {
+    fn stop(&self, replies: Vec<Reply>, changes: Vec<ChangeJob>, reason: &str) {
         tracing::error!(reason, "the ledger stops taking entries");
         self.shared.write(|state| state.read_only = Some(reason.to_owned()));
+        changes.into_iter().for_each(|job| job.answer(Err(EngineError::Stopped)));
         replies.into_iter().for_each(|reply| send(reply, Err(EngineError::ReadOnly(reason.to_owned()))));
     }
 }
 
 /// Whether a job goes with those before it in its batch: decided just now under what is in force, and behind no change of
 /// it.
-fn in_force(policy_entry: u64, now: i64) -> impl FnMut(&Job) -> bool {
+fn in_force(policy_entry: u64, now: i64) -> impl FnMut(&StatementJob) -> bool {
     let mut changed = false;
     move |job| {
         let age = now.saturating_sub(job.candidate.basis.decided_at);
         let current = job.policy_entry == policy_entry && !changed && (0..=DECISION_AGE_MAX).contains(&age);
         changed |= current && job.candidate.effect != Effect::None;
         current
+    }
+}
+
+/// What is registered, and what is changed.
+fn sorted(jobs: Vec<Job>) -> (Vec<StatementJob>, Vec<ChangeJob>) {
+    let (mut statements, mut changes) = (Vec::new(), Vec::new());
+    for job in jobs {
+        match job {
+            Job::Statement(job) => statements.push(*job),
+            Job::Change(job) => changes.push(job),
+        }
+    }
+    (statements, changes)
+}
+
+/// The answer to a change that was made, where the transaction's own was lost.
+fn made(change: &RegistryChange) -> ChangeOutcome {
+    match change {
+        RegistryChange::PutManifest(_) => ChangeOutcome::Stored { absent: 0 },
+        RegistryChange::DeleteTag { .. } | RegistryChange::DeleteManifest { .. } => ChangeOutcome::Deleted,
+    }
+}
+
+/// Answers the changes that the transaction refused; those that saw what does not stand any more look again.
+fn answer_some(refused: Vec<(usize, ChangeOutcome)>, changes: &mut Vec<ChangeJob>) {
+    let refused = refused.into_iter().filter(|(_, outcome)| *outcome != ChangeOutcome::SeenOtherwise);
+    answer_at(refused.map(|(at, outcome)| (at, Ok(outcome))).collect(), changes);
+}
+
+/// Answers the changes at some positions and takes them out.
+fn answer_at(mut answers: BTreeMap<usize, Result<ChangeOutcome, EngineError>>, changes: &mut Vec<ChangeJob>) {
+    for (at, job) in std::mem::take(changes).into_iter().enumerate() {
+        match answers.remove(&at) {
+            Some(answer) => job.answer(answer),
+            None => changes.push(job),
+        }
     }
 }
 
@@ -256,3 +379,7 @@ const DECISION_AGE_MAX: i64 = 10;
 fn send(reply: Reply, answer: Result<Logged, EngineError>) {
     let _ = reply.send(answer);
 }
+
+/// How often a change looks again at what stands before the caller is asked to come back. Only changes that are not observed, made
+/// while the configuration was changed, can get in between.
+const ATTEMPTS_MAX: u32 = 16;

@@ -89,7 +89,7 @@ async fn receipts_of_version_0_come_out_byte_for_byte() {
     let (entries, fresh, first) = (golden_files("entries"), golden_files("receipts"), golden_files("first-receipts"));
     let site = golden_folder().open().await;
     assert!(site.receipts().await == fresh);
-    assert_eq!((entries.len(), fresh.len(), site.tree_size()), (6, 6, 6));
+    assert_eq!((entries.len(), fresh.len(), site.tree_size()), (7, 7, 7));
     for (entry, receipt) in entries.iter().zip(&fresh) {
         site.verify(entry, receipt);
     }
@@ -138,6 +138,8 @@ async fn entries_of_the_service_say_what_they_said() {
     let ours = in_json(site.receipt_keys()[0].to_spki_pem());
     let theirs = KeyFile::parse(&golden_text("data/keys/receipt.key")).expect("a key file");
     let theirs = in_json(theirs.key.public().to_spki_pem());
+    site.push_artifact(HOME, b"any layer").await;
+    let image = site.tag(HOME, "v1", b"any layer").await.expect("tagged");
     let log_key = NoteSigner::parse(
         "registry.wabbit.example/log".parse().expect("a name"),
         NoteKeyKind::Ed25519,
@@ -147,6 +149,12 @@ async fn entries_of_the_service_say_what_they_said() {
     let written = Rows::open(&site.path()).await.entries().await;
     let in_their_words = payload(&written[0]).replace(&ours, &theirs);
     assert_eq!(in_their_words.replace(&site.checkpoint_key().to_string(), &log_key), genesis);
+    let golden_image = Digest::of(Algorithm::Sha256, &artifact(&layer()));
+    let observed = payload(&written[2]).replace(&image.to_string(), &golden_image.to_string());
+    assert_eq!(
+        (observed, payload(&entries[6])),
+        (golden_text("observation-payload.json"), golden_text("observation-payload.json"))
+    );
     assert_eq!(payload(&written[1]), issuer);
     site.end().await;
 }

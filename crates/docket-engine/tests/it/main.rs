@@ -9,6 +9,7 @@ mod formats;
 mod gc;
 mod genesis;
 mod naive;
+mod observe;
 mod placement;
 mod policy;
 mod quarantine;

@@ -94,7 +94,13 @@ async fn assert_served_read_only(closed: Closed, wabbit: &crate::signer::Signer,
     site.verify(kept, &site.fresh(&entry_id(kept)).await);
     let claim = site.ask(docket_engine::ClaimQuery { from: 2, ..Default::default() }).await.claims.remove(0);
     site.manifest_bytes(HOME, &claim.placements[0].statement).await;
-    site.push_artifact(HOME, b"pushes are no matter of the ledger").await;
+    // What is not observed is no matter of the ledger; what is could not be logged, so it is not done.
+    let image = site.push_artifact(HOME, b"a push without a tag").await;
+    let tagged = site.tag(HOME, "v1", b"a push without a tag").await;
+    assert!(matches!(&tagged, Err(EngineError::Unwitnessed(said)) if *said == reason), "{tagged:?}");
+    let delete = site.permit(docket_engine::Right::Delete, HOME);
+    let deleted = site.delete_manifest(&delete, &docket_oci::name::Reference::Digest(image)).await;
+    assert!(matches!(&deleted, Err(EngineError::Unwitnessed(_))), "{deleted:?}");
     let problems = site.problems().await;
     assert_eq!(problems, [format!("the ledger is read-only: {reason}")]);
     let closed = site.close().await;
@@ -141,6 +147,7 @@ async fn two_instances_never_share_a_folder() {
         clock: docket_engine::Clock::new(|| 0),
         crash_at: None,
         conduct: docket_engine::Conduct::default(),
+        observe: docket_engine::Observe::default(),
         upload_idle_seconds_max: 3600,
         storage: docket_store::BlobStorage::Files,
         witnesses: None,

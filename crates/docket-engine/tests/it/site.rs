@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use docket_engine::{
     Account, BlobContent, Caller, ClaimPage, ClaimQuery, Clock, Conduct, EngineError, EntryState, FsckReport, Instance,
-    IssuerView, Options, Permit, Registered, Right,
+    IssuerView, Observe, Options, Permit, Registered, Right,
 };
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, artifact_manifest};
@@ -136,6 +136,14 @@ impl Site {
         self.push_manifest(repository, artifact(layer)).await
     }
 
+    /// Pushes the manifest of an artifact, whose layer must be there, under a tag.
+    pub(crate) async fn tag(&self, repository: &str, tag: &str, layer: &[u8]) -> Result<Digest, EngineError> {
+        let (permit, reference) = (self.permit(Right::Push, repository), Reference::Tag(tag.parse().expect("a tag")));
+        let bytes = artifact(layer).into();
+        let pushed = self.put_manifest(&permit, &reference, Some(OCI_IMAGE_MANIFEST), Vec::new(), bytes).await;
+        pushed.map(|stored| stored.digest)
+    }
+
     /// Registers a statement without placing it.
     pub(crate) async fn log_only(&self, statement: &[u8]) -> Result<Registered, EngineError> {
         self.register(&self.permit_everywhere(Right::Claim), statement).await
@@ -214,7 +222,7 @@ impl Site {
     }
 
     async fn answers(&self) -> Answers {
-        let page = self.ask(ClaimQuery::default()).await;
+        let page = self.ask(ClaimQuery { observed: true, ..ClaimQuery::default() }).await;
         let (repositories, more) =
             self.repositories(&self.permit_everywhere(Right::Pull), "", 1000).await.expect("listed");
         assert!(!more && page.next.is_none(), "a test as large as this one needs pages");
@@ -230,7 +238,7 @@ impl Site {
     pub(crate) async fn receipts(&self) -> Vec<Vec<u8>> {
         let mut receipts = Vec::new();
         if self.tree_size() > 1 {
-            for claim in self.ask(ClaimQuery::default()).await.claims {
+            for claim in self.ask(ClaimQuery { observed: true, ..ClaimQuery::default() }).await.claims {
                 receipts.push(self.fresh(&claim.entry.parse().expect("an entry id")).await);
             }
         }
@@ -287,6 +295,7 @@ impl Closed {
             clock: self.clock(),
             crash_at: None,
             conduct: Conduct::default(),
+            observe: Observe::default(),
             upload_idle_seconds_max: 3600,
             storage: docket_store::BlobStorage::Files,
             witnesses: None,

@@ -1,7 +1,7 @@
 //! From what an issuer wants to say to the signed bytes.
 
 use super::decode::{SHA384, check_media_type, hash_number};
-use super::{Content, MAX_ENTRY_BYTES, StatementError};
+use super::{Content, MAX_ENTRY_BYTES, SignedStatement, StatementError, VerifiedStatement};
 use crate::cbor::{Item, Map};
 use crate::cose::{Sign1, label, to_be_signed};
 use crate::header;
@@ -65,5 +65,10 @@ impl Draft {
             return Err(StatementError::EntryTooLarge { bytes: entry.len() });
         }
         Ok(entry)
+    }
+
+    /// The same, as a statement whose signature needs no check because it was made here.
+    pub fn sign_verified(&self, key: &SigningKey) -> Result<VerifiedStatement, StatementError> {
+        SignedStatement::decode(&self.sign(key)?).map(VerifiedStatement)
     }
 }

@@ -125,6 +125,8 @@ fn what_was_drafted_is_what_is_read() {
         assert!(statement.receipts().is_empty());
         let verified = statement.clone().verify(testkeys::issuer().public()).expect("signed with this key");
         assert_eq!(verified.statement(), &statement);
+        let made = draft.sign_verified(&testkeys::issuer()).expect("a good draft");
+        assert_eq!(made.statement().clone().verify(testkeys::issuer().public()), Ok(made));
     }
 }
 

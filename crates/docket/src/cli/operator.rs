@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use axum::body::Body;
 use docket_engine::{Account, Caller, Instance, Permit, Right};
+use docket_oci::RepositoryName;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -38,6 +39,11 @@ impl Operator {
 /// The operator's permit on a folder that this process holds.
 pub(crate) fn permit(instance: &Instance) -> anyhow::Result<Permit> {
     Ok(instance.access().decide(&Caller::new(Account::Operator), Right::Admin, None)?)
+}
+
+/// The same for one repository.
+pub(crate) fn permit_for(instance: &Instance, right: Right, repository: &RepositoryName) -> anyhow::Result<Permit> {
+    Ok(instance.access().decide(&Caller::new(Account::Operator), right, Some(repository))?)
 }
 
 /// Sends one request over the admin socket and reads the JSON answer.

@@ -167,6 +167,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
         clock: clock(),
         crash_at: crash_point()?,
         conduct: config.registry.conduct(),
+        observe: config.observe.check()?,
         upload_idle_seconds_max: config.uploads.idle_seconds(),
         storage: config.storage.clone(),
         witnesses: config.witness.policy.clone(),

@@ -75,7 +75,8 @@ fn issuer(path: &PathBuf) -> anyhow::Result<TrustedIssuer> {
     Ok(TrustedIssuer { issuer, keys: vec![file.key] })
 }
 
-async fn get(registry: &Registry, path: &str, accept: &str) -> Result<Vec<u8>, ClientError> {
+/// Reads a resource that every Docket service has.
+pub(crate) async fn get(registry: &Registry, path: &str, accept: &str) -> Result<Vec<u8>, ClientError> {
     let reply = registry.get(path, accept).await?;
     if reply.status == 200 {
         return Ok(reply.body.to_vec());

@@ -12,13 +12,14 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use docket_engine::{Collection, EngineError, Permit, Right};
+use docket_engine::{Collection, EngineError, HistoryPage, Permit, Right};
 use docket_oci::name::RepositoryName;
 use docket_oci::query::Query;
 use docket_proof::key::PublicKey;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::http::api::history_query;
 use crate::http::context::Context;
 use crate::http::failure::Failure;
 use crate::http::registry::typed;
@@ -61,10 +62,20 @@ pub(crate) struct NamesPage {
     pub more: bool,
 }
 
+/// Answer to `GET /admin/v1/history`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HistoryOfFolder {
+    /// As everyone may ask for it.
+    pub page: HistoryPage,
+    /// Keys that verify its receipts, SPKI PEM.
+    pub receipt_keys: Vec<String>,
+}
+
 /// The operator's routes.
 pub(super) fn routes() -> Router {
     Router::new()
         .route(NAMES_PATH, get(names))
+        .route(HISTORY_PATH, get(history))
         .route(ISSUERS_PATH, get(issuers).post(admit).delete(remove_issuer))
         .route(FSCK_PATH, post(fsck))
         .route(FSCK_CHECK_PATH, post(fsck_check_only))
@@ -120,6 +131,16 @@ async fn names(Extension(context): Extension<Context>, request: Request) -> Answ
     let last = query.one("last").map_err(bad)?.unwrap_or_default();
     let page = context.instance.stored_names(&operator(&context)?, repository.as_ref(), last, NAMES_PAGE).await;
     answer(&context, page.map(|(names, more)| NamesPage { names, more }))
+}
+
+/// `GET /admin/v1/history?repository=&tag=&limit=&cursor=`.
+async fn history(Extension(context): Extension<Context>, request: Request) -> Answer {
+    let (repository, query) = history_query(request.uri().query().unwrap_or_default()).map_err(bad)?;
+    let permit = context.permit(Right::Pull, Some(&repository));
+    let permit = permit.map_err(|failure| Refused(Failure::of(&failure, &context)))?;
+    let page = context.instance.history(&permit, &query).await;
+    let receipt_keys = context.instance.receipt_keys().iter().map(|key| key.to_spki_pem()).collect();
+    answer(&context, page.map(|page| HistoryOfFolder { page, receipt_keys }))
 }
 
 async fn fsck(Extension(context): Extension<Context>) -> Answer {
@@ -189,6 +210,7 @@ fn json<T: Serialize>(value: &T) -> Response<Body> {
 }
 
 pub(crate) const ISSUERS_PATH: &str = "/admin/v1/issuers";
+pub(crate) const HISTORY_PATH: &str = "/admin/v1/history";
 pub(crate) const NAMES_PATH: &str = "/admin/v1/names";
 /// Names in one page.
 pub(crate) const NAMES_PAGE: usize = 1_000;

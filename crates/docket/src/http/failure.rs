@@ -129,6 +129,7 @@ impl Failure {
             EngineError::Statement(failure) => bad(Code::ManifestInvalid).titled(statement_title(failure)),
             EngineError::Refused(Refusal::BadSignature { .. }) => bad(Code::Denied).titled("Bad Signature"),
             EngineError::Refused(_) | EngineError::OwnStatement => bad(Code::Denied).titled("Rejected"),
+            EngineError::TooManyTags => bad(Code::Unsupported),
             EngineError::Place(_) => bad(Code::ManifestInvalid).titled("Wrong Place"),
             EngineError::IssuerExists(_)
             | EngineError::IssuerName(_)
@@ -142,13 +143,16 @@ impl Failure {
                 refuse(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests).with(header::RETRY_AFTER, "1")
             }
             // The reason speaks of tree sizes, which are public, and says what to do.
-            EngineError::ReadOnly(_) => Self::unavailable(error, context, &error.to_string()),
+            EngineError::ReadOnly(_) | EngineError::Unwitnessed(_) => {
+                Self::unavailable(error, context, &error.to_string())
+            }
+            EngineError::NotLogged(failure) if matches!(**failure, StoreError::DiskFull(_)) => {
+                Self::unavailable(error, context, DISK_FULL)
+            }
             EngineError::NotLogged(_) => {
                 Self::unavailable(error, context, "the entry could not be stored and was not logged; try again")
             }
-            EngineError::Store(StoreError::DiskFull(_)) => {
-                Self::unavailable(error, context, "the registry's disk is full; nothing was changed")
-            }
+            EngineError::Store(StoreError::DiskFull(_)) => Self::unavailable(error, context, DISK_FULL),
             EngineError::Store(StoreError::Remote { .. }) => {
                 Self::unavailable(error, context, "the registry's object store failed; nothing was changed, try again")
             }
@@ -228,6 +232,7 @@ impl Failure {
     }
 }
 
+const DISK_FULL: &str = "the registry's disk is full; nothing was changed";
 /// What a caller is told that wants to change a restored copy.
 const RESTORED: &str = "this registry was restored from a backup and takes no changes until its operator has run `docket recover`; \
     pulls are served";

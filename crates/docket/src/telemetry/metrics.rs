@@ -65,7 +65,7 @@ enum Source {
 
 use Source::{Build, Clock, Cosigned, Counter, Gauge, Histogram, Requests, Times};
 
-static METRICS: [Metric; 31] = [
+static METRICS: [Metric; 33] = [
     row("docket_build", None, "The program that runs.", Build),
     row("docket_http_requests", None, "Requests answered, by what they ask for, method and class of status.", Requests),
     row(
@@ -163,10 +163,17 @@ static METRICS: [Metric; 31] = [
         "1 while the ledger takes no entries.",
         Gauge(|it| Some(u64::from(it.stats.is_read_only))),
     ),
+    row("docket_observed", None, "Entries that say what was observed.", Counter(|it| it.stats.observed.entries)),
+    row(
+        "docket_unobserved",
+        None,
+        "Changes that went unobserved because their repository had used up its day.",
+        Counter(|it| it.stats.observed.unobserved),
+    ),
     row(
         "docket_ledger_registrations_waiting",
         None,
-        "Registrations that wait for their batch.",
+        "Registrations and observed changes that wait for their batch.",
         Gauge(|it| Some(it.stats.registrations_waiting)),
     ),
     row("process_resident_memory", Some(Unit::Bytes), "Memory in use.", Gauge(|it| it.process.resident_bytes)),

@@ -24,7 +24,7 @@ pub(crate) use issuer::Issuer;
 pub(crate) use layout::{ClaimPieces, LayoutFolder, evidence, put};
 pub(crate) use raw::Raw;
 pub(crate) use repository::Repository;
-pub(crate) use server::Server;
+pub(crate) use server::{OBSERVED, Server};
 pub(crate) use shell::{Said, Shell, reviewed};
 pub(crate) use site::{Fsck, SERVICE, Site, docket_under, said};
 pub(crate) use witness::{Mood, Witness};

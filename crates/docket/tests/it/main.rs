@@ -10,6 +10,7 @@ mod copy;
 mod durability;
 mod exposed;
 mod gc;
+mod history;
 mod ops;
 mod public_log;
 mod registry;

@@ -15,7 +15,7 @@ async fn the_story_is_told_from_init_to_offline_verification() {
 
     let mut told = Transcript::default();
     let made = told.done(shell.docket("init --data data --service-id https://registry.wabbit.example"));
-    let server = Server::start(&site);
+    let server = Server::start_observing(&site);
     let image = format!("{}/wabbit/net-monitor:v1", server.address());
     told.done(shell.docket("keys generate --out wabbit.key --issuer https://wabbit.example"));
     told.done(shell.docket("issuer add wabbit wabbit.pub --data data"));
@@ -24,6 +24,7 @@ async fn the_story_is_told_from_init_to_offline_verification() {
     told.done(shell.docket(&format!("claim add {image} --evidence sbom.cdx.json --key wabbit.key")));
     told.done(shell.docket(&format!("claim list {image}")));
     told.done(shell.docket(&format!("show {image}")));
+    told.done(shell.docket(&format!("history {image}")));
     let (address, fingerprint) = (server.address(), fingerprint(&made));
     let pinned = told.done(shell.docket(&format!("trust pin http://{address} --fingerprint {fingerprint}")));
     shell.write("trust.toml", &pinned.out);
@@ -46,7 +47,7 @@ async fn programs_get_the_same_facts_as_people() {
     let init = |data: &str| format!("init --data {data} --service-id https://registry.wabbit.example");
     let made = shell.docket(&init("data")).expect(0);
     same_form(&made, &shell.docket(&format!("{} --output json", init("other"))).expect(0));
-    let server = Server::start(&site);
+    let server = Server::start_observing(&site);
     let image = format!("{}/wabbit/net-monitor:v1", server.address());
     shell.keys("wabbit");
     let both = |line: &str| {
@@ -68,6 +69,7 @@ async fn programs_get_the_same_facts_as_people() {
     assert!(location.ends_with(claimed["entry"].as_str().expect("text")), "{location}");
     both(&format!("claim list {image}"));
     both(&format!("show {image}"));
+    both(&format!("history {image}"));
     let (address, fingerprint) = (server.address(), fingerprint(&made));
     let pinned = shell.docket(&format!("trust pin http://{address} --fingerprint {fingerprint}")).expect(0);
     shell.write("trust.toml", &pinned.out);

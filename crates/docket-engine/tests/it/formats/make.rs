@@ -23,14 +23,13 @@ async fn golden_files_are_made_only_when_asked_for() {
 }
 
 /// Entries: 0 genesis, 1 wabbit is admitted, 2 an SBOM placed in two repositories, 3 acme is admitted, 4 a note placed in
-/// one, 5 a remark placed nowhere. Each in a batch of its own, ten seconds apart.
+/// one, 5 a remark placed nowhere, 6 a tag is observed. Each in a batch of its own, ten seconds apart.
 async fn make(target: &Path) {
     let (site, wabbit, acme) = (Site::created().await, Signer::new("wabbit"), Signer::new("acme"));
     site.pass(10);
     site.admit(&wabbit).await.expect("admitted");
     site.pass(10);
     let image = site.push_artifact(HOME, &layer()).await;
-    push_tag(&site).await;
     let document = site.push_blob(HOME, DOCUMENT).await;
     let sbom = wabbit.sbom(&image, &document);
     let mut first = vec![site.place(HOME, &sbom).await.expect("placed")];
@@ -43,6 +42,8 @@ async fn make(target: &Path) {
     first.push(site.place(SECOND_HOME, &acme.note(&image, "{\"tested\":true}")).await.expect("placed"));
     site.pass(10);
     first.push(site.log_only(&wabbit.remark("{\"remark\":true}")).await.expect("logged"));
+    site.pass(10);
+    push_tag(&site).await;
 
     let write = |name: &str, bytes: &[u8]| {
         let path = target.join(name);
@@ -71,6 +72,7 @@ async fn make(target: &Path) {
     write_all("entries", &entries);
     write("genesis-payload.json", payload(&entries[0]).as_bytes());
     write("issuer-payload.json", payload(&entries[1]).as_bytes());
+    write("observation-payload.json", payload(&entries[6]).as_bytes());
     // The lock is made by whoever opens the folder.
     fs::remove_file(closed.path().join("docket.lock")).expect("removed");
     assert!(!closed.path().join("docket.db-wal").exists(), "all is in the database file");

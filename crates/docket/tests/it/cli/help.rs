@@ -2,7 +2,7 @@
 
 use super::{Shell, Site, reviewed};
 
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "",
     "init",
     "serve",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 30] = [
     "log proof",
     "log check",
     "show",
+    "history",
     "ls",
     "rm",
     "copy",

@@ -81,6 +81,7 @@ impl Promises {
             clock: Clock::new(|| AFTERWARDS),
             crash_at: None,
             conduct: Conduct::default(),
+            observe: docket_engine::Observe::default(),
             upload_idle_seconds_max: 3600,
             storage: docket_store::BlobStorage::Files,
             witnesses: None,

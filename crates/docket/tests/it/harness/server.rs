@@ -31,6 +31,11 @@ impl Server {
         Self::try_start(site, settings).unwrap_or_else(|log| panic!("the server did not start: {log}"))
     }
 
+    /// Starts a server that observes what it does by default.
+    pub(crate) fn start_observing(site: &Site) -> Self {
+        Self::start_with(site, &OBSERVED)
+    }
+
     /// Starts a server that kills itself at a point of DESIGN.md §6.
     pub(crate) fn start_dying(site: &Site, point: &str) -> Self {
         Self::start_with(site, &[("DOCKET_CRASH_AT", point)])
@@ -39,7 +44,7 @@ impl Server {
     /// Starts a server, or gives what it said before it ended.
     pub(crate) fn try_start(site: &Site, settings: &[(&str, &str)]) -> Result<Self, String> {
         let mut command = docket();
-        command.env("DOCKET_LOG", "warn").envs(settings.iter().copied());
+        command.env("DOCKET_LOG", "warn").envs(UNOBSERVED).envs(settings.iter().copied());
         Self::launch(site, command.arg("serve"))
     }
 
@@ -50,7 +55,7 @@ impl Server {
 
     /// The same, or what was said before the server ended.
     pub(crate) fn try_start_under(site: &Site, starter: &[&str]) -> Result<Self, String> {
-        Self::launch(site, docket_under(starter).env("DOCKET_LOG", "warn").arg("serve"))
+        Self::launch(site, docket_under(starter).env("DOCKET_LOG", "warn").envs(UNOBSERVED).arg("serve"))
     }
 
     /// Starts a server with a configuration file, which also says what is logged.
@@ -60,7 +65,12 @@ impl Server {
 
     /// The same, or what it said before it ended.
     pub(crate) fn try_start_configured(site: &Site, file: &Path) -> Result<Self, String> {
-        Self::launch(site, docket().arg("serve").arg("--config").arg(file))
+        let mut command = docket();
+        let says = std::fs::read_to_string(file).is_ok_and(|text| text.contains("[observe]"));
+        if !says {
+            command.envs(UNOBSERVED);
+        }
+        Self::launch(site, command.arg("serve").arg("--config").arg(file))
     }
 
     fn launch(site: &Site, command: &mut Command) -> Result<Self, String> {
@@ -260,3 +270,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(30);
 const STOP_TIME_MAX: Duration = Duration::from_secs(30);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(2);
+/// Tests of the ledger count its entries, and tests of the registry push where the ledger takes none: in both a tag would be one entry
+/// more. What is observed by default is tested in `history`, and told in `story`.
+const UNOBSERVED: [(&str, &str); 2] = [("DOCKET_OBSERVE__TAGS", "false"), ("DOCKET_OBSERVE__DELETES", "false")];
+/// What a server does that nobody configured.
+pub(crate) const OBSERVED: [(&str, &str); 2] = [("DOCKET_OBSERVE__TAGS", "true"), ("DOCKET_OBSERVE__DELETES", "true")];

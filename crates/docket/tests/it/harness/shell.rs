@@ -124,6 +124,7 @@ pub(crate) fn reviewed(name: &str, text: &str) {
         (r"(?m)^[A-Za-z0-9+/]{16,64}={0,2}$", "[base64]"),
         (r"\+[0-9a-f]{8}\+[A-Za-z0-9+/]{43,44}=*", "+[key]"),
         (r"\b1\d{9}\b", "[time]"),
+        (r"\b\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", "[time]"),
         (r#"/[^ "]*/\.tmp[A-Za-z0-9]+"#, "[folder]"),
     ]);
     settings.bind(|| insta::assert_snapshot!(name, text));
