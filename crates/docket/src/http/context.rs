@@ -35,11 +35,12 @@ pub(crate) struct Context {
     pub registration_wait: Duration,
     /// How often callers without an account may register.
     registrations: Arc<Rate>,
-    /// Counts requests of this listener.
-    requests: Arc<AtomicU64>,
     /// Differs at each start, so that ids of two runs are not mistaken for each other.
     run: u32,
 }
+
+/// Counts the requests of all listeners, so that no id comes twice.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
 impl Context {
     pub(crate) fn new(instance: Arc<Instance>, traffic: Arc<Traffic>, caller: Caller, limits: &Limits) -> Self {
@@ -54,14 +55,13 @@ impl Context {
             network: None,
             registration_wait: limits.registration_wait,
             registrations: Arc::new(Rate::per_minute(limits.anonymous_registrations_per_minute)),
-            requests: Arc::default(),
             run,
         }
     }
 
     /// The context of one request.
     pub(crate) fn enter(&self, peer: Option<Arc<Peer>>, network: Option<IpAddr>) -> Self {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
         Self { request_id: RequestId { run: self.run, number }, peer, network, ..self.clone() }
     }
 
