@@ -55,7 +55,7 @@ impl Server {
 
     /// The same, or what was said before the server ended.
     pub(crate) fn try_start_under(site: &Site, starter: &[&str]) -> Result<Self, String> {
-        Self::launch(site, docket_under(starter).env("DOCKET_LOG", "warn").envs(UNOBSERVED).arg("serve"))
+        Self::launch(site, docket_under(starter).env("DOCKET_LOG", "warn").arg("serve"))
     }
 
     /// Starts a server with a configuration file, which also says what is logged.
@@ -271,7 +271,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(30);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(2);
 /// Tests of the ledger count its entries, and tests of the registry push where the ledger takes none: in both a tag would be one entry
-/// more. What is observed by default is tested in `history`, and told in `story`.
+/// more. What is observed by default is tested in `history` and `durability`, and told in `story`.
 const UNOBSERVED: [(&str, &str); 2] = [("DOCKET_OBSERVE__TAGS", "false"), ("DOCKET_OBSERVE__DELETES", "false")];
 /// What a server does that nobody configured.
 pub(crate) const OBSERVED: [(&str, &str); 2] = [("DOCKET_OBSERVE__TAGS", "true"), ("DOCKET_OBSERVE__DELETES", "true")];
