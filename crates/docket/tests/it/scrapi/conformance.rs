@@ -43,7 +43,7 @@ async fn keys_are_cbor_with_a_hint_how_long_they_may_be_kept() {
 
 #[tokio::test]
 async fn an_unknown_key_is_404_no_such_key() {
-    let (_, _, server, _) = served(&[]).await;
+    let (_site, _, server, _) = served(&[]).await;
     for kid in ["AAAA", "not+base64", "%00", UNKNOWN] {
         let (title, _) = server.request("GET", &format!("{KEYS}/{kid}")).expect(404).await.problem();
         assert_eq!(title, "No such key", "{kid}");
@@ -81,7 +81,7 @@ async fn a_receipt_is_200_fresh_and_not_to_be_kept() {
 
 #[tokio::test]
 async fn an_unknown_entry_is_404_not_found() {
-    let (_, _, server, _) = served(&[]).await;
+    let (_site, _, server, _) = served(&[]).await;
     for face in FACES {
         let (title, _) = server.request("GET", &format!("{face}/{UNKNOWN}")).expect(404).await.problem();
         assert_eq!(title, "Not Found", "{face}");
@@ -91,7 +91,7 @@ async fn an_unknown_entry_is_404_not_found() {
 
 #[tokio::test]
 async fn what_can_be_no_entry_id_is_400_invalid_locator() {
-    let (_, _, server, _) = served(&[]).await;
+    let (_site, _, server, _) = served(&[]).await;
     for face in FACES {
         for id in ["short", "1", &"A".repeat(64), &"0".repeat(65), "sha256:00"] {
             let (title, _) = server.request("GET", &format!("{face}/{id}")).expect(400).await.problem();
@@ -103,7 +103,7 @@ async fn what_can_be_no_entry_id_is_400_invalid_locator() {
 
 #[tokio::test]
 async fn what_a_client_accepts_changes_no_answer() {
-    let (_, issuer, server, image) = served(&[]).await;
+    let (_site, issuer, server, image) = served(&[]).await;
     let statement = issuer.about(&sha256(&image), "text/plain", b"any");
     let location = post(&server, "/entries", &statement).await.expecting(201).location();
     for accept in ["", "*/*", "application/cbor", "application/cose", "text/html", "application/json;q=0", "\u{ff}"] {
@@ -118,7 +118,7 @@ async fn what_a_client_accepts_changes_no_answer() {
 
 #[tokio::test]
 async fn every_other_method_is_405_with_the_right_one_named() {
-    let (_, _, server, _) = served(&[]).await;
+    let (_site, _, server, _) = served(&[]).await;
     for (allowed, path) in resources() {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
             if method == allowed {
@@ -195,7 +195,7 @@ async fn callers_who_may_not_are_401_and_403_in_the_same_words() {
 
 #[tokio::test]
 async fn foreign_hosts_are_403_in_the_same_words() {
-    let (_, _, server, _) = served(&[]).await;
+    let (_site, _, server, _) = served(&[]).await;
     for (method, path) in resources() {
         let refused = Raw::new(format!("{method} {path}")).header("Host", "example.com").send(&server).await;
         assert_eq!(refused.expecting(403).problem().0, "Forbidden", "{path}");
@@ -205,7 +205,7 @@ async fn foreign_hosts_are_403_in_the_same_words() {
 
 #[tokio::test]
 async fn bodies_that_stop_or_break_off_are_problems_too() {
-    let (_, _, server, _) = served(&[("DOCKET_LIMITS__STALL", "200ms")]).await;
+    let (_site, _, server, _) = served(&[("DOCKET_LIMITS__STALL", "200ms")]).await;
     for face in FACES {
         let half = || {
             let request = Raw::new(format!("POST {face}")).header("Content-Length", "100");
@@ -221,7 +221,7 @@ async fn bodies_that_stop_or_break_off_are_problems_too() {
 
 #[tokio::test]
 async fn paths_beside_the_resources_are_problems_too() {
-    let (_, _, server, _) = served(&[]).await;
+    let (_site, _, server, _) = served(&[]).await;
     let beside = ["/entries/", "/entries/a/b", "/.well-known/scitt-keys/", "/.well-known/scitt-keys/a/b"];
     for path in beside {
         assert_eq!(server.request("GET", path).expect(404).await.problem().0, "Not Found", "{path}");
@@ -238,7 +238,7 @@ async fn paths_beside_the_resources_are_problems_too() {
 
 #[tokio::test]
 async fn the_words_of_the_draft_stand_on_what_they_mean() {
-    let (_, issuer, server, image) = served(&[]).await;
+    let (_site, issuer, server, image) = served(&[]).await;
     let right = issuer.about(&sha256(&image), "text/plain", b"x");
     let stranger = Issuer::new("stranger").about(&sha256(&image), "text/plain", b"x");
     let mut detached = right.clone();
