@@ -2,13 +2,16 @@
 //!
 //! Nothing else is stored about issuers: what is in force is what these entries add up to, in the order of the ledger.
 
-use docket_judge::policy::{AdmittedIssuer, Policy};
-use docket_proof::key::{Issuer, PublicKey};
+use docket_judge::policy::{AdmittedIssuer, Credential, Policy};
+use docket_proof::certified::CertifiedIssuer;
+use docket_proof::key::PublicKey;
 use docket_proof::statement::{Content, SignedStatement};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Content type of an entry that admits an issuer: `{"name", "issuer", "public_key"}`, the key as SPKI PEM.
+/// Content type of an entry that admits an issuer: by its key, `{"name", "issuer", "public_key"}`, the key as SPKI PEM; or by
+/// certificate, `{"name", "roots", "issuers"}` and perhaps `"extended_key_usage"`: PEM certificates, the patterns of its
+/// `iss`, an OID.
 pub const ISSUER_TYPE: &str = "application/vnd.docket.issuer.v1+json";
 /// Content type of an entry that ends an admission: `{"name"}`.
 pub const ISSUER_REMOVAL_TYPE: &str = "application/vnd.docket.issuer-removal.v1+json";
@@ -31,8 +34,7 @@ pub(crate) enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Admission {
     pub name: String,
-    pub issuer: Issuer,
-    pub key: PublicKey,
+    pub credential: Credential,
 }
 
 impl Effect {
@@ -40,9 +42,9 @@ impl Effect {
     pub(crate) fn payload(&self) -> Option<(&'static str, Value)> {
         match self {
             Self::None => None,
-            Self::AdmitIssuer(Admission { name, issuer, key }) => {
-                let payload = json!({ "name": name, "issuer": issuer.as_str(), "public_key": key.to_spki_pem() });
-                Some((ISSUER_TYPE, payload))
+            Self::AdmitIssuer(Admission { name, credential }) => {
+                let form = serde_json::to_value(AdmissionForm::of(name, credential));
+                Some((ISSUER_TYPE, form.expect("texts are JSON")))
             }
             Self::RemoveIssuer { name } => Some((ISSUER_REMOVAL_TYPE, json!({ "name": name }))),
         }
@@ -53,10 +55,9 @@ impl Effect {
         let Content::Payload { media_type, bytes } = statement.content() else { return Ok(Self::None) };
         match media_type.as_str() {
             ISSUER_TYPE => {
-                let read: AdmissionPayload = read(bytes)?;
-                let issuer = read.issuer.parse().map_err(|_| format!("{:?} is no URI", read.issuer))?;
-                let key = PublicKey::from_spki_pem(&read.public_key).map_err(|failure| failure.to_string())?;
-                Ok(Self::AdmitIssuer(Admission { name: read.name, issuer, key }))
+                let form: AdmissionForm = read(bytes)?;
+                let (name, credential) = form.read()?;
+                Ok(Self::AdmitIssuer(Admission { name, credential }))
             }
             ISSUER_REMOVAL_TYPE => {
                 let RemovalPayload { name } = read(bytes)?;
@@ -70,21 +71,72 @@ impl Effect {
     pub(crate) fn apply(&self, policy: &mut Policy, entry: u64) {
         match self {
             Self::None => {}
-            Self::AdmitIssuer(Admission { name, issuer, key }) => {
-                let (name, issuer, key) = (name.clone(), issuer.clone(), key.clone());
-                policy.admit(AdmittedIssuer { name, issuer, key, entry });
+            Self::AdmitIssuer(Admission { name, credential }) => {
+                policy.admit(AdmittedIssuer { name: name.clone(), credential: credential.clone(), entry });
             }
             Self::RemoveIssuer { name } => drop(policy.remove(name)),
         }
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AdmissionPayload {
-    name: String,
-    issuer: String,
-    public_key: String,
+/// Whom an operator admits, in the form that its entry on the ledger has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum AdmissionForm {
+    /// A key.
+    Key {
+        /// The operator's name for the issuer.
+        name: String,
+        /// Its `iss`.
+        issuer: String,
+        /// Its key, SPKI PEM.
+        public_key: String,
+    },
+    /// Certificates.
+    Certificates {
+        /// The operator's name for the issuer.
+        name: String,
+        /// PEM certificates.
+        roots: String,
+        /// Patterns of its `iss`.
+        issuers: Vec<String>,
+        /// The OID that its certificates must have.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extended_key_usage: Option<String>,
+    },
+}
+
+impl AdmissionForm {
+    /// What is to be written of it.
+    pub fn of(name: &str, credential: &Credential) -> Self {
+        let name = name.to_owned();
+        match credential {
+            Credential::Key { issuer, key } => {
+                Self::Key { name, issuer: issuer.to_string(), public_key: key.to_spki_pem() }
+            }
+            Credential::Certificates(certified) => Self::Certificates {
+                name,
+                roots: certified.roots().to_pem(),
+                issuers: certified.patterns().iter().map(ToString::to_string).collect(),
+                extended_key_usage: certified.purpose().map(str::to_owned),
+            },
+        }
+    }
+
+    /// Name and credential, checked. The error says what is wrong.
+    pub fn read(self) -> Result<(String, Credential), String> {
+        match self {
+            Self::Key { name, issuer, public_key } => {
+                let issuer = issuer.parse().map_err(|failure| format!("issuer {issuer:?}: {failure}"))?;
+                let key = PublicKey::from_spki_pem(&public_key).map_err(|failure| failure.to_string())?;
+                Ok((name, Credential::Key { issuer, key }))
+            }
+            Self::Certificates { name, roots, issuers, extended_key_usage } => {
+                let certified = CertifiedIssuer::parse(&roots, &issuers, extended_key_usage);
+                Ok((name, Credential::Certificates(certified.map_err(|failure| failure.to_string())?)))
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]

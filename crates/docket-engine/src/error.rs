@@ -124,8 +124,11 @@ pub enum EngineError {
         crate::ledger::TAGS_OF_MANIFEST_MAX
     )]
     TooManyTags,
-    /// Operator: an issuer of this name stands with other values.
-    #[error("issuer {0:?} is already admitted with this name or this key, but not with both; see `docket issuer list`")]
+    /// Operator: an issuer of this name stands with other values, or one that the new one could be taken for.
+    #[error(
+        "issuer {0:?} is already admitted with this name, with this key, or for an identity that the new one may have too; \
+         see `docket issuer list`"
+    )]
     IssuerExists(String),
     /// Operator: an issuer that could be taken for the service.
     #[error("{0} is this service, or the key is one of its own; issuers have names and keys of their own")]

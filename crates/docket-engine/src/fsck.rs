@@ -295,7 +295,7 @@ impl Instance {
         if *EntryId::of(&row.bytes).as_bytes() != row.entry_id || row.leaf != *leaf {
             return Ok(Err("its bytes are not those that were logged".to_owned()));
         }
-        let statement = match SignedStatement::decode(&row.bytes) {
+        let statement = match SignedStatement::decode_entry(&row.bytes, row.collateral.as_deref()) {
             Ok(statement) => statement,
             Err(failure) => return Ok(Err(failure.to_string())),
         };
@@ -308,7 +308,8 @@ impl Instance {
             let verified = statement.verify(identity.statement_key.public()).map_err(|failure| failure.to_string());
             verified.map(|statement| (statement, GENESIS_INDEX))
         } else {
-            policy.identify(statement).map_err(|failure| failure.to_string())
+            let identified = policy.identify(statement, row.decided_at).map_err(|failure| failure.to_string());
+            identified.map(|identified| (identified.statement, identified.entry))
         };
         let (statement, issuer_entry) = match verified {
             Ok(verified) => verified,

@@ -1,7 +1,6 @@
 //! Whom the ledger admits: each admission, and its end, is an entry on it.
 
-use docket_judge::policy::AdmittedIssuer;
-use docket_proof::key::{Issuer, PublicKey};
+use docket_judge::policy::{AdmittedIssuer, Credential};
 
 use crate::access::{Permit, Right};
 use crate::effect::{Admission, Effect};
@@ -15,46 +14,76 @@ use crate::own::{log_subject, own_basis, own_statement};
 pub struct IssuerView {
     /// The operator's name for it.
     pub name: String,
-    /// Its identity.
-    pub issuer: String,
-    /// Thumbprint of its key (RFC 9679), lower hex.
-    pub thumbprint: String,
-    /// Its key, SPKI PEM.
-    pub public_key: String,
+    /// What its statements are known by.
+    #[serde(flatten)]
+    pub credential: CredentialView,
     /// The entry that admitted it.
     pub entry: u64,
 }
 
+/// What an issuer's statements are known by.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum CredentialView {
+    /// A key.
+    Key {
+        /// Its identity.
+        issuer: String,
+        /// Thumbprint of its key (RFC 9679), lower hex.
+        thumbprint: String,
+        /// Its key, SPKI PEM.
+        public_key: String,
+    },
+    /// Certificates.
+    Certificates {
+        /// The identities it may have: URIs, or with `*` at the end all that begin so.
+        issuers: Vec<String>,
+        /// Its roots, PEM.
+        roots: String,
+        /// SHA-256 of each root, lower hex.
+        fingerprints: Vec<String>,
+        /// The extended key usage that its certificates must have.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extended_key_usage: Option<String>,
+    },
+}
+
+impl IssuerView {
+    /// What it may call itself: one URI, or patterns.
+    pub fn identities(&self) -> Vec<&str> {
+        match &self.credential {
+            CredentialView::Key { issuer, .. } => vec![issuer],
+            CredentialView::Certificates { issuers, .. } => issuers.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
 impl Instance {
-    /// Admits an issuer by an entry on the ledger. The same admission again changes nothing.
+    /// Admits an issuer by an entry on the ledger. The same admission again changes nothing. Nobody is admitted whose
+    /// statements could be taken for those of another one, or of the service.
     pub async fn admit_issuer(
         &self,
         permit: &Permit,
         name: &str,
-        issuer: Issuer,
-        key: PublicKey,
+        credential: Credential,
     ) -> Result<IssuerView, EngineError> {
         permit.scope(Right::Admin)?;
         check_name(name)?;
-        self.check_stranger(&issuer, &key)?;
+        self.check_stranger(&credential)?;
         for _ in 0..ATTEMPTS_MAX {
             let policy = self.ledger.policy();
-            let admitted = policy.policy.issuers();
-            for known in &admitted {
-                let same_key = known.key == key;
-                if known.name == name && same_key && known.issuer == issuer {
+            if let Some(known) = policy.policy.conflict(name, &credential) {
+                if known.name == name && known.credential == credential {
                     return Ok(view(known));
                 }
-                if known.name == name || same_key {
-                    return Err(EngineError::IssuerExists(known.name.clone()));
-                }
+                return Err(EngineError::IssuerExists(known.name.clone()));
             }
-            if admitted.len() >= ISSUERS_MAX {
+            if policy.policy.issuers().len() >= ISSUERS_MAX {
                 return Err(EngineError::TooManyIssuers);
             }
-            let admission = Admission { name: name.to_owned(), issuer: issuer.clone(), key: key.clone() };
+            let admission = Admission { name: name.to_owned(), credential: credential.clone() };
             if let Some(entry) = self.log_effect(Effect::AdmitIssuer(admission), policy.entry).await? {
-                return Ok(view(&AdmittedIssuer { name: name.to_owned(), issuer, key, entry }));
+                return Ok(view(&AdmittedIssuer { name: name.to_owned(), credential, entry }));
             }
         }
         Err(EngineError::PoolFull)
@@ -95,10 +124,14 @@ impl Instance {
     }
 
     /// Refuses an issuer who could be taken for the service.
-    fn check_stranger(&self, issuer: &Issuer, key: &PublicKey) -> Result<(), EngineError> {
+    fn check_stranger(&self, credential: &Credential) -> Result<(), EngineError> {
         let identity = self.ledger.identity();
         let own_keys = [identity.statement_key.public(), identity.receipt_key.public()];
-        if *issuer == identity.service || own_keys.contains(&key) {
+        let has_own_key = match credential {
+            Credential::Key { key, .. } => own_keys.contains(&key),
+            Credential::Certificates(_) => false,
+        };
+        if has_own_key || credential.patterns().iter().any(|pattern| pattern.covers(&identity.service)) {
             return Err(EngineError::IssuerIsService(identity.service.clone()));
         }
         Ok(())
@@ -106,13 +139,20 @@ impl Instance {
 }
 
 fn view(issuer: &AdmittedIssuer) -> IssuerView {
-    IssuerView {
-        name: issuer.name.clone(),
-        issuer: issuer.issuer.to_string(),
-        thumbprint: issuer.key.thumbprint().to_string(),
-        public_key: issuer.key.to_spki_pem(),
-        entry: issuer.entry,
-    }
+    let credential = match &issuer.credential {
+        Credential::Key { issuer, key } => CredentialView::Key {
+            issuer: issuer.to_string(),
+            thumbprint: key.thumbprint().to_string(),
+            public_key: key.to_spki_pem(),
+        },
+        Credential::Certificates(certified) => CredentialView::Certificates {
+            issuers: certified.patterns().iter().map(ToString::to_string).collect(),
+            roots: certified.roots().to_pem(),
+            fingerprints: certified.roots().certificates().iter().map(|root| root.fingerprint().to_string()).collect(),
+            extended_key_usage: certified.purpose().map(str::to_owned),
+        },
+    };
+    IssuerView { name: issuer.name.clone(), credential, entry: issuer.entry }
 }
 
 fn check_name(name: &str) -> Result<(), EngineError> {

@@ -46,14 +46,14 @@ pub use clock::Clock;
 pub use conduct::Conduct;
 pub use content::{Blob, BlobContent};
 pub use crash::CrashPoint;
-pub use effect::{ISSUER_REMOVAL_TYPE, ISSUER_TYPE};
+pub use effect::{AdmissionForm, ISSUER_REMOVAL_TYPE, ISSUER_TYPE};
 pub use error::{EngineError, PlaceError};
 pub use fsck::{FsckReport, PROBLEMS_MAX};
 pub use gc::{Collection, CollectionReport, CollectorStats, Phase};
 pub use health::{Check, Stats};
 pub use history::{Current, HISTORY_PAGE_MAX, HistoryEvent, HistoryPage, HistoryQuery};
 pub use instance::{Created, Instance, Options};
-pub use issuers::IssuerView;
+pub use issuers::{CredentialView, IssuerView};
 pub use listing::ReferrersPage;
 pub use manifest::StoredManifest;
 pub use observe::{

@@ -5,27 +5,49 @@
 //! the issuer.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Included, Unbounded};
 
+use docket_proof::certified::{CertifiedIssuer, IssuerPattern};
+use docket_proof::crypto::SignatureAlgorithm;
 use docket_proof::key::{Issuer, PublicKey, Thumbprint};
-use docket_proof::statement::{SignedStatement, VerifiedStatement};
+use docket_proof::statement::{SignedStatement, StatementError, VerifiedStatement};
+
+use crate::identity::Identity;
 
 /// An issuer whose statements are registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdmittedIssuer {
     /// What the operator calls it, unique in a policy.
     pub name: String,
-    /// The one `iss` that is accepted with the key.
-    pub issuer: Issuer,
-    /// The key it signs with.
-    pub key: PublicKey,
+    /// What its statements are known by.
+    pub credential: Credential,
     /// Index of the ledger entry that admitted it.
     pub entry: u64,
+}
+
+/// What an issuer's statements are known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A key, and the one `iss` that is accepted with it.
+    Key {
+        /// The one `iss`.
+        issuer: Issuer,
+        /// The key it signs with.
+        key: PublicKey,
+    },
+    /// Certificates below its roots.
+    Certificates(CertifiedIssuer),
 }
 
 /// What decides at one point of the ledger: the issuers admitted there, and the registration policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    by_kid: BTreeMap<Thumbprint, AdmittedIssuer>,
+    by_name: BTreeMap<String, AdmittedIssuer>,
+    /// Names of the issuers with a key.
+    by_kid: BTreeMap<Thumbprint, String>,
+    /// Names of the issuers with certificates, by the literals of their patterns. These do not overlap, so the nearest one
+    /// below an `iss` is the only one that can mean it.
+    by_pattern: BTreeMap<String, String>,
     /// Index of the entry that holds the registration policy; 0, the genesis, says that there is none beyond the issuers.
     entry: u64,
 }
@@ -33,10 +55,23 @@ pub struct Policy {
 /// A statement that may be registered, and what says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The statement, its signature checked with the admitted key.
+    /// The statement, its signature checked with the key of the identity.
     pub statement: VerifiedStatement,
+    /// Who signed.
+    pub identity: Identity,
     /// What it was decided by.
     pub basis: Basis,
+}
+
+/// A statement whose signature was checked, and who signed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identified {
+    /// The statement.
+    pub statement: VerifiedStatement,
+    /// Who signed.
+    pub identity: Identity,
+    /// Index of the ledger entry that admitted the issuer.
+    pub entry: u64,
 }
 
 /// What a decision was made by: with the entries before these two, everybody can make it again.
@@ -56,6 +91,25 @@ pub enum Refusal {
     /// The claim type is one that only the service itself uses.
     #[error("claim type {0} is what the service itself writes on the ledger, {OWN_TYPES}…; use one of your own")]
     OwnType(String),
+    /// No admitted issuer may have this `iss` by certificate.
+    #[error(
+        "issuer {issuer} signs by certificate, and no root is admitted for it here; its operator can admit one with \
+         docket issuer add --root"
+    )]
+    UnknownHolder {
+        /// The `iss` of the statement.
+        issuer: Issuer,
+    },
+    /// The certificates do not answer for the statement.
+    #[error("statement of {issuer}, whose roots are admitted as {name}: {reason}")]
+    Certificate {
+        /// The `iss` of the statement.
+        issuer: Issuer,
+        /// Who may speak for it.
+        name: String,
+        /// What is wrong.
+        reason: StatementError,
+    },
     /// No admitted issuer has this key.
     #[error("issuer {issuer} with key {kid} is not admitted here; its operator can admit it with docket issuer add")]
     UnknownIssuer {
@@ -73,6 +127,16 @@ pub enum Refusal {
         claimed: Issuer,
         /// The `iss` kept with the key.
         admitted: Issuer,
+    },
+    /// The algorithm is not one that such a key signs with.
+    #[error(
+        "statement says it was signed with {algorithm}, which key {kid} cannot sign with; name the key's own algorithm"
+    )]
+    AlgorithmOfOtherKey {
+        /// The `kid` of the statement.
+        kid: Thumbprint,
+        /// The `alg` of the statement.
+        algorithm: SignatureAlgorithm,
     },
     /// The signature does not verify with the admitted key.
     #[error(
@@ -95,20 +159,47 @@ impl Policy {
     /// Admits an issuer. The newest admission counts: an older one with the same name or the same key is replaced.
     pub fn admit(&mut self, issuer: AdmittedIssuer) {
         self.remove(&issuer.name);
-        self.by_kid.insert(issuer.key.thumbprint(), issuer);
+        match &issuer.credential {
+            Credential::Key { key, .. } => {
+                if let Some(before) = self.by_kid.get(&key.thumbprint()).cloned() {
+                    self.remove(&before);
+                }
+                self.by_kid.insert(key.thumbprint(), issuer.name.clone());
+            }
+            Credential::Certificates(certified) => {
+                let patterns = certified.patterns().iter().map(|pattern| pattern.literal().to_owned());
+                self.by_pattern.extend(patterns.map(|literal| (literal, issuer.name.clone())));
+            }
+        }
+        self.by_name.insert(issuer.name.clone(), issuer);
     }
 
     /// Stops admitting the issuer with this name; the answer is what was removed.
     pub fn remove(&mut self, name: &str) -> Option<AdmittedIssuer> {
-        let kid = self.by_kid.iter().find(|(_, issuer)| issuer.name == name).map(|(kid, _)| *kid)?;
-        self.by_kid.remove(&kid)
+        let removed = self.by_name.remove(name)?;
+        self.by_kid.retain(|_, other| other != name);
+        self.by_pattern.retain(|_, other| other != name);
+        Some(removed)
+    }
+
+    /// The issuer that a new one would be taken for: it has the name, the key, or an `iss` that the new one may have by
+    /// certificate. Several keys may belong to one `iss`.
+    pub fn conflict(&self, name: &str, credential: &Credential) -> Option<&AdmittedIssuer> {
+        let same = |known: &&AdmittedIssuer| {
+            known.name == name
+                || match (&known.credential, credential) {
+                    (Credential::Key { key, .. }, Credential::Key { key: new, .. }) => key == new,
+                    (one, other) => {
+                        one.patterns().iter().any(|one| other.patterns().iter().any(|other| one.overlaps(other)))
+                    }
+                }
+        };
+        self.by_name.values().find(same)
     }
 
     /// The admitted issuers, ordered by name.
     pub fn issuers(&self) -> Vec<&AdmittedIssuer> {
-        let mut issuers: Vec<_> = self.by_kid.values().collect();
-        issuers.sort_by(|a, b| a.name.cmp(&b.name));
-        issuers
+        self.by_name.values().collect()
     }
 
     /// Decides about one statement from the statement, the time and this policy alone.
@@ -116,27 +207,66 @@ impl Policy {
         if statement.claim_type().starts_with(OWN_TYPES) {
             return Err(Refusal::OwnType(statement.claim_type().to_owned()));
         }
-        let (statement, issuer_entry) = self.identify(statement)?;
-        Ok(Decision { statement, basis: Basis { issuer_entry, policy_entry: self.entry, decided_at: now } })
+        let Identified { statement, identity, entry: issuer_entry } = self.identify(statement, now)?;
+        let basis = Basis { issuer_entry, policy_entry: self.entry, decided_at: now };
+        Ok(Decision { statement, identity, basis })
     }
 
-    /// Finds who signed: the statement with its signature checked, and the entry that admitted its issuer.
-    pub fn identify(&self, statement: SignedStatement) -> Result<(VerifiedStatement, u64), Refusal> {
-        let (issuer, kid) = (statement.issuer().clone(), statement.kid());
-        let Some(admitted) = self.by_kid.get(&kid) else {
+    /// Finds who signed, from the statement, this policy, and for certificates the time `at` (seconds since 1970).
+    pub fn identify(&self, statement: SignedStatement, at: i64) -> Result<Identified, Refusal> {
+        let issuer = statement.issuer().clone();
+        let Some(kid) = statement.kid() else {
+            return self.identify_holder(statement, issuer, at);
+        };
+        let admitted = self.by_kid.get(&kid).and_then(|name| self.by_name.get(name));
+        let Some((admitted, Credential::Key { issuer: own, key })) = admitted.map(|one| (one, &one.credential)) else {
             return Err(Refusal::UnknownIssuer { issuer, kid });
         };
-        if admitted.issuer != issuer {
-            return Err(Refusal::IssuerMismatch { kid, claimed: issuer, admitted: admitted.issuer.clone() });
+        if *own != issuer {
+            return Err(Refusal::IssuerMismatch { kid, claimed: issuer, admitted: own.clone() });
         }
-        // The key was found by its thumbprint and the statement is well formed, so only the signature can be wrong.
-        let statement = statement.verify(&admitted.key).map_err(|_| Refusal::BadSignature { issuer, kid })?;
-        Ok((statement, admitted.entry))
+        // The key was found by its thumbprint and the statement is well formed, so only the signature can be wrong, or the
+        // algorithm that the statement names.
+        let statement = statement.verify(key).map_err(|reason| match reason {
+            StatementError::AlgorithmOfOtherKey { algorithm, .. } => Refusal::AlgorithmOfOtherKey { kid, algorithm },
+            _ => Refusal::BadSignature { issuer: issuer.clone(), kid },
+        })?;
+        let identity = Identity::of_key(&admitted.name, issuer, kid);
+        Ok(Identified { statement, identity, entry: admitted.entry })
+    }
+
+    fn identify_holder(&self, statement: SignedStatement, issuer: Issuer, at: i64) -> Result<Identified, Refusal> {
+        let nearest = self.by_pattern.range::<str, _>((Unbounded, Included(issuer.as_str()))).next_back();
+        let admitted = nearest.and_then(|(_, name)| self.by_name.get(name));
+        let Some((admitted, certified)) = admitted.and_then(|admitted| match &admitted.credential {
+            Credential::Certificates(certified) if certified.covers(&issuer) => Some((admitted, certified)),
+            Credential::Certificates(_) | Credential::Key { .. } => None,
+        }) else {
+            return Err(Refusal::UnknownHolder { issuer });
+        };
+        let name = admitted.name.clone();
+        match statement.verify_by_certificate(certified.roots(), at, certified.purpose()) {
+            Ok((statement, holder)) => {
+                let identity = Identity::of_holder(&name, issuer, holder);
+                Ok(Identified { statement, identity, entry: admitted.entry })
+            }
+            Err(reason) => Err(Refusal::Certificate { issuer, name, reason }),
+        }
     }
 
     /// Index of the entry that holds the registration policy.
     pub fn entry(&self) -> u64 {
         self.entry
+    }
+}
+
+impl Credential {
+    /// The `iss` that may be had with it.
+    pub fn patterns(&self) -> Vec<IssuerPattern> {
+        match self {
+            Self::Key { issuer, .. } => vec![IssuerPattern::exactly(issuer)],
+            Self::Certificates(certified) => certified.patterns().to_vec(),
+        }
     }
 }
 

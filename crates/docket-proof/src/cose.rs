@@ -23,6 +23,8 @@ pub mod label {
     pub const TYP: i64 = 16;
     /// Certificate chain (RFC 9360).
     pub const X5CHAIN: i64 = 33;
+    /// Hash of a certificate (RFC 9360).
+    pub const X5T: i64 = 34;
     /// Hash algorithm of a hash envelope's payload (RFC 9995).
     pub const PAYLOAD_HASH_ALG: i64 = 258;
     /// Content type of what was hashed (RFC 9995).

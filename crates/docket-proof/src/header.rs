@@ -9,7 +9,8 @@ use crate::key::{Issuer, IssuerError, Thumbprint};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header<'a> {
     pub(crate) algorithm: SignatureAlgorithm,
-    pub(crate) kid: Thumbprint,
+    /// For whoever needs one: a statement with a certificate does not.
+    pub(crate) kid: Result<Thumbprint, HeaderError>,
     pub(crate) issuer: Issuer,
     pub(crate) subject: &'a str,
     /// Seconds since 1970.
@@ -52,7 +53,9 @@ pub enum HeaderError {
         label: String,
     },
     /// No key identifier.
-    #[error("protected header holds no kid (label 4)")]
+    #[error(
+        "protected header holds neither kid (label 4) nor, for a statement, a certificate (x5chain, label 33, or x5t, label 34)"
+    )]
     KidMissing,
     /// A key identifier that is no RFC 9679 thumbprint.
     #[error("kid (label 4) must be the 32 bytes of the key's RFC 9679 thumbprint")]
@@ -84,20 +87,23 @@ impl<'a> Header<'a> {
         check_twice(protected, unprotected)?;
         let algorithm = algorithm(protected)?;
         check_crit(protected, unprotected, understood)?;
-        let kid = lookup(protected, label::KID).ok_or(HeaderError::KidMissing)?;
-        let kid = kid.as_bytes().and_then(|kid| kid.try_into().ok()).ok_or(HeaderError::KidForm)?;
+        let kid = match lookup(protected, label::KID).map(|kid| kid.as_bytes().and_then(|kid| kid.try_into().ok())) {
+            Some(Some(kid)) => Ok(Thumbprint::from_bytes(kid)),
+            Some(None) => Err(HeaderError::KidForm),
+            None => Err(HeaderError::KidMissing),
+        };
         let claims = lookup(protected, label::CWT_CLAIMS).and_then(Item::as_map).ok_or(HeaderError::ClaimsMissing)?;
         let issuer = lookup(claims, label::ISS).and_then(Item::as_text).ok_or(HeaderError::IssuerMissing)?;
         let subject = lookup(claims, label::SUB).and_then(Item::as_text).ok_or(HeaderError::SubjectMissing)?;
         let issued_at = lookup(claims, label::IAT).map(seconds).transpose()?;
-        Ok(Self { algorithm, kid: Thumbprint::from_bytes(kid), issuer: issuer.parse()?, subject, issued_at })
+        Ok(Self { algorithm, kid, issuer: issuer.parse()?, subject, issued_at })
     }
 }
 
-/// A protected header with `alg`, `kid` and CWT claims, to which `more` is added.
+/// A protected header with `alg` and CWT claims, and `kid` if there is one, to which `more` is added.
 pub(crate) fn encode(
     algorithm: SignatureAlgorithm,
-    kid: Thumbprint,
+    kid: Option<Thumbprint>,
     issuer: &Issuer,
     subject: &str,
     issued_at: Option<i64>,
@@ -106,11 +112,9 @@ pub(crate) fn encode(
     let mut claims: Map<'_> =
         vec![(label::ISS.into(), Item::Text(issuer.as_str())), (label::SUB.into(), Item::Text(subject))];
     claims.extend(issued_at.map(|seconds| (label::IAT.into(), seconds.into())));
-    let mut entries: Map<'_> = vec![
-        (label::ALG.into(), algorithm.number().into()),
-        (label::KID.into(), Item::Bytes(kid.as_bytes())),
-        (label::CWT_CLAIMS.into(), Item::Map(claims)),
-    ];
+    let mut entries: Map<'_> =
+        vec![(label::ALG.into(), algorithm.number().into()), (label::CWT_CLAIMS.into(), Item::Map(claims))];
+    entries.extend(kid.as_ref().map(|kid| (label::KID.into(), Item::Bytes(kid.as_bytes()))));
     entries.extend(more);
     Item::Map(entries).encode()
 }

@@ -70,7 +70,7 @@ impl BatchSeal {
         let labels: Map<'_> =
             vec![(label::VDS.into(), VDS_RFC9162_SHA256.into()), (Item::Text(TREE_SIZE_LABEL), tree_size.into())];
         let protected =
-            header::encode(key.algorithm(), key.public().thumbprint(), service, log, Some(signed_at), labels);
+            header::encode(key.algorithm(), Some(key.public().thumbprint()), service, log, Some(signed_at), labels);
         let signature = key.sign(&to_be_signed(&protected, root));
         Self { protected, signature }
     }

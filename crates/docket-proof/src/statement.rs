@@ -12,8 +12,10 @@ use docket_oci::Digest;
 use crate::cbor::Item;
 use crate::cose::{Sign1, label, to_be_signed};
 use crate::crypto::{SignatureAlgorithm, sha256};
+use crate::did_x509::{NameKind, check_name};
 use crate::key::{Issuer, PublicKey, Thumbprint, parse_lower_hex};
 use crate::subject::Subject;
+use crate::x509::{Chain, ChainError, Facts, Fingerprint, Roots};
 
 pub use crate::header::HeaderError;
 pub use draft::Draft;
@@ -68,13 +70,44 @@ pub enum Content {
     },
 }
 
+/// By what a statement says whose key signed it. Only what is in the protected header decides that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signer {
+    /// A key by itself, named by `kid`.
+    Key(Thumbprint),
+    /// The first certificate of a chain in the protected header (x5chain). A `kid` beside it is not read.
+    SignedChain(Chain),
+    /// A certificate named in the protected header (x5t); its chain came beside it, or did not.
+    NamedCertificate {
+        /// The hash of the certificate.
+        x5t: Fingerprint,
+        /// The chain that begins with it, from the unprotected header.
+        chain: Option<Chain>,
+    },
+}
+
+/// Who answers for a statement by certificate: what the leaf says, and the root that it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// What kind of name the certificates give.
+    pub kind: NameKind,
+    /// The key of the leaf.
+    pub key: Thumbprint,
+    /// SHA-256 of the leaf.
+    pub leaf: Fingerprint,
+    /// SHA-256 of the root.
+    pub root: Fingerprint,
+    /// What the leaf says.
+    pub facts: Facts,
+}
+
 /// A well-formed statement whose signature nobody has checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedStatement {
     algorithm: SignatureAlgorithm,
     issuer: Issuer,
     subject: Subject,
-    kid: Thumbprint,
+    signer: Signer,
     issued_at: Option<i64>,
     typ: Option<String>,
     content: Content,
@@ -127,9 +160,26 @@ impl SignedStatement {
         self.algorithm
     }
 
-    /// Which key is said to have signed (`kid`).
-    pub fn kid(&self) -> Thumbprint {
-        self.kid
+    /// By what it says whose key signed.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// Which key is said to have signed (`kid`); `None` where a certificate is named.
+    pub fn kid(&self) -> Option<Thumbprint> {
+        match self.signer {
+            Signer::Key(kid) => Some(kid),
+            Signer::SignedChain(_) | Signer::NamedCertificate { .. } => None,
+        }
+    }
+
+    /// The chain that came in the unprotected header, encoded as it stands there: needed to check the entry again, and no part
+    /// of it.
+    pub fn collateral(&self) -> Option<Vec<u8>> {
+        match &self.signer {
+            Signer::NamedCertificate { chain: Some(chain), .. } => Some(chain.to_cose().encode()),
+            Signer::NamedCertificate { chain: None, .. } | Signer::Key(_) | Signer::SignedChain(_) => None,
+        }
     }
 
     /// When the issuer says it was signed (`iat`), in seconds since 1970. Nobody vouches for it.
@@ -172,18 +222,52 @@ impl SignedStatement {
 
     /// Checks the signature with `key`, which must be the one that `kid` names and of the kind that `alg` is for.
     pub fn verify(self, key: &PublicKey) -> Result<VerifiedStatement, StatementError> {
-        if key.thumbprint() != self.kid {
-            return Err(StatementError::WrongKey { kid: self.kid, key: key.thumbprint() });
+        let kid = self.kid().ok_or(StatementError::ByCertificate)?;
+        if key.thumbprint() != kid {
+            return Err(StatementError::WrongKey { kid, key: key.thumbprint() });
         }
+        self.check_signature(key)?;
+        Ok(VerifiedStatement(self))
+    }
+
+    /// Checks the signature with the key of the certificate, whose chain must lead to one of `roots` at the time `at` (seconds
+    /// since 1970) and must answer for `iss`. With `purpose`, an OID, the certificate must have that extended key usage.
+    pub fn verify_by_certificate(
+        self,
+        roots: &Roots,
+        at: i64,
+        purpose: Option<&str>,
+    ) -> Result<(VerifiedStatement, Holder), StatementError> {
+        let chain = match &self.signer {
+            Signer::Key(_) => return Err(StatementError::ByKey),
+            Signer::SignedChain(chain) | Signer::NamedCertificate { chain: Some(chain), .. } => chain,
+            Signer::NamedCertificate { chain: None, .. } => return Err(ChainError::Missing.into()),
+        };
+        let valid = chain.validate(roots, at, purpose)?;
+        let kind = check_name(&valid, &self.issuer)?;
+        self.check_signature(valid.key())?;
+        let holder = Holder {
+            kind,
+            key: valid.key().thumbprint(),
+            leaf: valid.leaf(),
+            root: valid.root(),
+            facts: valid.facts().clone(),
+        };
+        Ok((VerifiedStatement(self), holder))
+    }
+
+    fn check_signature(&self, key: &PublicKey) -> Result<(), StatementError> {
+        let kid = key.thumbprint();
         if !key.algorithms().contains(&self.algorithm) {
-            return Err(StatementError::AlgorithmOfOtherKey { algorithm: self.algorithm, key: key.thumbprint() });
+            return Err(StatementError::AlgorithmOfOtherKey { algorithm: self.algorithm, key: kid });
         }
         let parts = Sign1::decode(&self.entry)?;
         let payload = parts.payload.ok_or(StatementError::PayloadDetached)?;
-        if !key.verify(self.algorithm, &to_be_signed(parts.protected, payload), parts.signature) {
-            return Err(StatementError::BadSignature { kid: self.kid });
+        if key.verify(self.algorithm, &to_be_signed(parts.protected, payload), parts.signature) {
+            Ok(())
+        } else {
+            Err(StatementError::BadSignature { kid })
         }
-        Ok(VerifiedStatement(self))
     }
 }
 
@@ -206,15 +290,37 @@ impl Deref for VerifiedStatement {
 ///
 /// The receipts are not looked into. At least one and at most [`MAX_RECEIPTS`] are needed.
 pub fn transparent(entry: &[u8], receipts: &[&[u8]]) -> Result<Vec<u8>, StatementError> {
-    let mut parts = Sign1::decode(entry)?;
-    if !parts.unprotected.is_empty() {
-        return Err(StatementError::EntryNotCanonical);
-    }
+    transparent_with(entry, None, receipts)
+}
+
+/// The same with the chain that belongs to the entry, as [`SignedStatement::collateral`] gives it.
+pub fn transparent_with(
+    entry: &[u8],
+    collateral: Option<&[u8]>,
+    receipts: &[&[u8]],
+) -> Result<Vec<u8>, StatementError> {
     if receipts.is_empty() || receipts.len() > MAX_RECEIPTS {
         return Err(StatementError::ReceiptCount { found: receipts.len() });
     }
     let receipts = receipts.iter().map(|receipt| Item::Bytes(receipt)).collect();
-    parts.unprotected.push((label::RECEIPTS.into(), Item::Array(receipts)));
+    dressed(entry, collateral, Some((label::RECEIPTS.into(), Item::Array(receipts))))
+}
+
+/// The canonical entry with more in its unprotected header.
+fn dressed<'a>(
+    entry: &'a [u8],
+    collateral: Option<&'a [u8]>,
+    more: Option<(Item<'a>, Item<'a>)>,
+) -> Result<Vec<u8>, StatementError> {
+    let mut parts = Sign1::decode(entry)?;
+    if !parts.unprotected.is_empty() {
+        return Err(StatementError::EntryNotCanonical);
+    }
+    if let Some(collateral) = collateral {
+        let chain = Item::decode(collateral).map_err(|_| ChainError::Form)?;
+        parts.unprotected.push((label::X5CHAIN.into(), chain));
+    }
+    parts.unprotected.extend(more);
     let bytes = parts.encode();
     if bytes.len() > MAX_STATEMENT_BYTES {
         return Err(StatementError::TooLarge { bytes: bytes.len() });

@@ -113,7 +113,7 @@ fn oci_meaning(rest: &str) -> Result<Meaning, SubjectError> {
 }
 
 /// Replaces each `%` and its two hex digits; `None` for a stray `%` or for bytes that are not UTF-8.
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {

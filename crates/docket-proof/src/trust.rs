@@ -6,8 +6,8 @@
 //!   `services` beside it, only receipts of those count for it.
 //! - A service that makes its receipts otherwise than this one is listed with `leaf` or `tree_size`; nothing in a receipt can
 //!   choose that.
-//! - If any issuer is listed, only claims of listed issuers count, and each claim's own signature is checked with a key
-//!   listed for its issuer.
+//! - If any issuer is listed, only claims of listed issuers count, and each claim's own signature is checked: with a key
+//!   listed for its issuer, or by a chain that leads to a root listed for it.
 //! - If no issuer is listed, the services are believed about who signed: they checked the signature before they
 //!   registered the statement.
 //!
@@ -15,8 +15,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::certified::{CertifiedError, CertifiedIssuer};
 use crate::key::{Issuer, IssuerError, KeyError, PublicKey, Thumbprint, check_uri};
 use crate::receipt::{Leaf, Profile, ServiceName, ServiceNameError, TreeSize};
+use crate::x509::ChainError;
 
 /// Most bytes a trust file may have.
 pub const TRUST_BYTES_MAX: usize = 1 << 20;
@@ -35,6 +37,7 @@ pub const KEYS_MAX: usize = 64;
 pub struct Trust {
     services: Vec<TrustedService>,
     issuers: Vec<TrustedIssuer>,
+    certified: Vec<CertifiedIssuer>,
     requirement: Requirement,
 }
 
@@ -130,6 +133,20 @@ pub enum TrustError {
         /// How many services count.
         services: usize,
     },
+    /// Roots and what they may speak for.
+    #[error("trust file: issuer {issuer:?}: {reason}")]
+    Certified {
+        /// What stands in the file.
+        issuer: String,
+        /// What is wrong with it.
+        reason: CertifiedError,
+    },
+    /// An issuer with both keys and roots.
+    #[error("trust file: issuer {issuer:?} has keys and a root; list it once with each")]
+    KeysAndRoot {
+        /// What stands in the file.
+        issuer: String,
+    },
     /// A URL is no http or https URI.
     #[error("trust file: url {url:?} of {issuer} is not an http or https URL")]
     Url {
@@ -204,7 +221,7 @@ impl Trust {
             check_keys(issuer.issuer.as_str(), &issuer.keys)?;
         }
         let requirement = Requirement { need: Need::Any, services: Vec::new() };
-        Ok(Self { services, issuers, requirement })
+        Ok(Self { services, issuers, certified: Vec::new(), requirement })
     }
 
     /// The same with receipts of more services demanded. Each that is named must be listed.
@@ -228,6 +245,13 @@ impl Trust {
         }
     }
 
+    /// Believes issuers that are known by certificate too.
+    pub fn with_certified(mut self, certified: Vec<CertifiedIssuer>) -> Result<Self, TrustError> {
+        check_count("issuers", self.issuers.len() + certified.len(), ISSUERS_MAX)?;
+        self.certified = certified;
+        Ok(self)
+    }
+
     /// Reads the text of a `trust.toml`.
     pub fn parse(text: &str) -> Result<Self, TrustError> {
         if text.len() > TRUST_BYTES_MAX {
@@ -242,8 +266,10 @@ impl Trust {
         check_count("services", file.service.len(), SERVICES_MAX)?;
         check_count("issuers", file.issuer.len(), ISSUERS_MAX)?;
         let services = file.service.into_iter().map(ServiceTable::checked).collect::<Result<_, _>>()?;
-        let issuers = file.issuer.into_iter().map(IssuerTable::checked).collect::<Result<_, _>>()?;
-        let trust = Self::new(services, issuers)?;
+        let (by_certificate, by_key): (Vec<_>, Vec<_>) = file.issuer.into_iter().partition(|it| it.root.is_some());
+        let issuers = by_key.into_iter().map(IssuerTable::checked).collect::<Result<_, _>>()?;
+        let certified = by_certificate.into_iter().map(IssuerTable::certified).collect::<Result<_, _>>()?;
+        let trust = Self::new(services, issuers)?.with_certified(certified)?;
         match file.receipts {
             Some(receipts) => {
                 let need = receipts.need(trust.services.len())?;
@@ -256,10 +282,12 @@ impl Trust {
 
     /// The text of the `trust.toml`; reading it gives the same again.
     pub fn to_text(&self) -> String {
+        let by_key = self.issuers.iter().map(IssuerTable::of);
+        let by_certificate = self.certified.iter().flat_map(IssuerTable::of_certified);
         let file = TrustFile {
             version: VERSION,
             service: self.services.iter().map(ServiceTable::of).collect(),
-            issuer: self.issuers.iter().map(IssuerTable::of).collect(),
+            issuer: by_key.chain(by_certificate).collect(),
             receipts: ReceiptsTable::of(&self.requirement),
         };
         toml::to_string_pretty(&file).expect("tables of plain text are TOML")
@@ -270,14 +298,19 @@ impl Trust {
         &self.services
     }
 
-    /// The issuers that are believed; empty if the services decide.
+    /// The issuers that are believed by their certificates.
+    pub fn certified(&self) -> &[CertifiedIssuer] {
+        &self.certified
+    }
+
+    /// The issuers that are believed by their keys.
     pub fn issuers(&self) -> &[TrustedIssuer] {
         &self.issuers
     }
 
     /// Whether only listed issuers are believed.
     pub fn lists_issuers(&self) -> bool {
-        !self.issuers.is_empty()
+        !self.issuers.is_empty() || !self.certified.is_empty()
     }
 
     /// Whether the service is listed, under whatever key.
@@ -346,8 +379,13 @@ struct ServiceTable {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IssuerTable {
+    /// A URI; with a root it may end with `*`.
     issuer: String,
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extended_key_usage: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     key: Vec<KeyTable>,
 }
 
@@ -401,10 +439,34 @@ impl ReceiptsTable {
 
 impl IssuerTable {
     fn of(issuer: &TrustedIssuer) -> Self {
-        Self { issuer: issuer.issuer.to_string(), key: KeyTable::of(&issuer.keys) }
+        let (issuer, key) = (issuer.issuer.to_string(), KeyTable::of(&issuer.keys));
+        Self { issuer, root: None, extended_key_usage: None, key }
+    }
+
+    /// One table for each pattern.
+    fn of_certified(certified: &CertifiedIssuer) -> impl Iterator<Item = Self> {
+        certified.patterns().iter().map(|pattern| Self {
+            issuer: pattern.to_string(),
+            root: Some(certified.roots().to_pem()),
+            extended_key_usage: certified.purpose().map(str::to_owned),
+            key: Vec::new(),
+        })
+    }
+
+    fn certified(self) -> Result<CertifiedIssuer, TrustError> {
+        if !self.key.is_empty() {
+            return Err(TrustError::KeysAndRoot { issuer: self.issuer });
+        }
+        let patterns = std::slice::from_ref(&self.issuer);
+        let certified = CertifiedIssuer::parse(&self.root.unwrap_or_default(), patterns, self.extended_key_usage);
+        certified.map_err(|reason| TrustError::Certified { issuer: self.issuer, reason })
     }
 
     fn checked(self) -> Result<TrustedIssuer, TrustError> {
+        if self.extended_key_usage.is_some() {
+            let reason = CertifiedError::Roots(ChainError::RootCount { found: 0 });
+            return Err(TrustError::Certified { issuer: self.issuer, reason });
+        }
         let issuer = parse_issuer(self.issuer)?;
         let keys = KeyTable::checked(issuer.as_str(), &self.key)?;
         Ok(TrustedIssuer { issuer, keys })

@@ -282,6 +282,8 @@ pub struct NewEntry {
     pub policy_entry: u64,
     /// When it was decided, Unix seconds.
     pub decided_at: i64,
+    /// The chain that came with it unprotected, if its issuer is known by that: needed to decide again, no part of the leaf.
+    pub collateral: Option<Vec<u8>>,
     /// Issuer, for queries.
     pub issuer: String,
     /// Claim type, for queries.
@@ -406,6 +408,8 @@ pub struct EntryRow {
     pub policy_entry: u64,
     /// When it was decided, Unix seconds.
     pub decided_at: i64,
+    /// The chain that came with it unprotected, if its issuer is known by that.
+    pub collateral: Option<Vec<u8>>,
 }
 
 /// Where an entry stands.

@@ -94,7 +94,9 @@ CREATE TABLE cosignature (
 
 -- The ledger. `bytes` are what the leaf hashes; `path` is the inclusion path in the tree of `tree_size`.
 -- `issuer_entry` admitted the issuer, `policy_entry` holds the registration policy, and `decided_at` (Unix seconds) was now
--- for it. The claim columns are the query index: same row, same commit.
+-- for it. `collateral` is the certificate chain (CBOR, RFC 9360) that came beside the entry, where the issuer is known by
+-- one that is only named in it: checked, never hashed, needed to decide again. The claim columns are the query index: same
+-- row, same commit.
 CREATE TABLE entry (
     idx {ID} PRIMARY KEY,
     entry_id {BYTES} NOT NULL UNIQUE,
@@ -105,6 +107,7 @@ CREATE TABLE entry (
     issuer_entry BIGINT NOT NULL,
     policy_entry BIGINT NOT NULL,
     decided_at BIGINT NOT NULL,
+    collateral {BYTES},
     issuer_id BIGINT NOT NULL,
     type_id BIGINT NOT NULL,
     subject_id BIGINT

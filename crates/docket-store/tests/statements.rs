@@ -149,6 +149,7 @@ fn batch() -> Append {
                 issuer_entry: n,
                 policy_entry: n / 2,
                 decided_at: 7,
+                collateral: None,
                 issuer: format!("https://i{n}.example"),
                 claim_type: "text/plain".to_owned(),
                 subject: Some(digest("subject")),

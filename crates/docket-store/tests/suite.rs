@@ -98,6 +98,7 @@ fn append(expected: Option<(u64, [u8; 32])>, size: u64, entries: &[u8]) -> Appen
                 issuer_entry: 0,
                 policy_entry: 0,
                 decided_at: 7,
+                collateral: None,
                 issuer: format!("https://issuer-{}.example", seed % 2),
                 claim_type: "text/plain".to_owned(),
                 subject: Some(Digest::sha256([seed % 3; 32])),

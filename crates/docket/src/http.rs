@@ -26,8 +26,8 @@ mod wire;
 mod workers;
 
 pub(crate) use admin::{
-    AdmitRequest, BACKUP_PATH, BackupRequest, DATA_HEADER, FSCK_CHECK_PATH, FSCK_PATH, GC_PATH, HISTORY_PATH,
-    HistoryOfFolder, ISSUERS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH, Removed,
+    BACKUP_PATH, BackupRequest, DATA_HEADER, FSCK_CHECK_PATH, FSCK_PATH, GC_PATH, HISTORY_PATH, HistoryOfFolder,
+    ISSUERS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH, Removed,
 };
 pub(crate) use api::ServiceView;
 pub(crate) use listener::{Listener, Stopping};

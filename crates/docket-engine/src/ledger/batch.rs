@@ -10,7 +10,7 @@ use docket_oci::media;
 use docket_oci::name::RepositoryName;
 use docket_proof::merkle::{Frontier, Hash, leaf_hash, root_from_path};
 use docket_proof::receipt::BatchSeal;
-use docket_proof::statement::{VerifiedStatement, transparent};
+use docket_proof::statement::{SignedStatement, VerifiedStatement, transparent_with};
 use docket_store::{Append, BatchRow, BlobBody, HeadRow, NewBlob, NewEntry, NewManifest, NewPlacement};
 
 use crate::effect::Effect;
@@ -85,7 +85,7 @@ impl Batch {
         let entries = entries.map(|((candidate, leaf), path)| new_entry(candidate, *leaf, path)).collect();
         let placements = (first..).zip(candidates).zip(&grown.paths).filter_map(|((index, candidate), path)| {
             let place = candidate.place.as_ref()?;
-            Some(placement(place, entry(candidate), index, &seal.receipt(index, size, path), now))
+            Some(placement(place, candidate.statement.statement(), index, &seal.receipt(index, size, path), now))
         });
         let append = Append {
             expected: old_root.map(|root| (first, root)),
@@ -141,6 +141,7 @@ fn new_entry(candidate: &Candidate, leaf: Hash, path: &[Hash]) -> NewEntry {
         issuer_entry: candidate.basis.issuer_entry,
         policy_entry: candidate.basis.policy_entry,
         decided_at: candidate.basis.decided_at,
+        collateral: statement.collateral(),
         issuer: statement.issuer().to_string(),
         claim_type: statement.claim_type().to_owned(),
         subject: statement.subject().digest(),
@@ -149,8 +150,15 @@ fn new_entry(candidate: &Candidate, leaf: Hash, path: &[Hash]) -> NewEntry {
 
 /// The statement manifest and what it needs. Its layers are composed from the ledger when they are read, so only
 /// their digests and sizes are kept.
-pub(crate) fn placement(place: &Place, entry: &[u8], index: u64, receipt: &[u8], now: i64) -> NewPlacement {
-    let statement = transparent(entry, &[receipt]).expect("an entry of ours takes one receipt");
+pub(crate) fn placement(
+    place: &Place,
+    statement: &SignedStatement,
+    index: u64,
+    receipt: &[u8],
+    now: i64,
+) -> NewPlacement {
+    let statement = transparent_with(statement.entry(), statement.collateral().as_deref(), &[receipt])
+        .expect("an entry of ours takes its chain and one receipt");
     let layers = [
         (media::SCITT_STATEMENT, statement.as_slice(), BlobBody::StatementOf(index)),
         (media::SCITT_RECEIPT, receipt, BlobBody::ReceiptOf(index)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use docket_proof::merkle::{Hash, root_from_path};
 use docket_proof::receipt::BatchSeal;
-use docket_proof::statement::transparent;
+use docket_proof::statement::transparent_with;
 use docket_store::EntryRow;
 
 use crate::error::EngineError;
@@ -25,7 +25,8 @@ impl Ledger {
     pub(crate) async fn first_statement(&self, index: u64) -> Result<Vec<u8>, EngineError> {
         let row = self.entry(index).await?;
         let receipt = self.first_receipt(&row).await?;
-        transparent(&row.bytes, &[&receipt]).map_err(|failure| EngineError::Unproven(failure.to_string()))
+        transparent_with(&row.bytes, row.collateral.as_deref(), &[&receipt])
+            .map_err(|failure| EngineError::Unproven(failure.to_string()))
     }
 
     /// A receipt in the newest tree that may be spoken of; a pure read. `None` while the entry stands alone, since a

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use docket_oci::name::Reference;
 use docket_proof::merkle::Frontier;
+use docket_proof::statement::SignedStatement;
 use docket_store::{AppendOutcome, ChangeOutcome, EntryRow, GuardPoint, RegistryChange};
 use tokio::sync::{mpsc, oneshot};
 
@@ -244,7 +245,10 @@ impl Sequencer {
         if let Some(place) = &candidate.place
             && !self.stands(&row, place.repository.as_str()).await?
         {
-            let placement = placement(place, &row.bytes, row.index, &receipt, self.shared.clock.now());
+            // The chain that came first stays: what is composed for this entry is the same everywhere and always.
+            let first = SignedStatement::decode_entry(&row.bytes, row.collateral.as_deref());
+            let first = first.map_err(|failure| EngineError::Unproven(format!("entry {}: {failure}", row.index)))?;
+            let placement = placement(place, &first, row.index, &receipt, self.shared.clock.now());
             if !matches!(self.shared.store.place(placement).await?, AppendOutcome::Committed(_)) {
                 return Ok(Logged::DecideAgain);
             }

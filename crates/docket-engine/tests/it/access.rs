@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use docket_engine::{
     Account, Caller, ClaimQuery, EngineError, Passwords, Permit, Right, Rule, Rules, RulesDraft, TOKEN_TTL_MIN,
 };
+use docket_judge::policy::Credential;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::Reference;
 
@@ -51,7 +52,7 @@ async fn try_all(site: &Site, permit: &Permit) -> Vec<(&'static str, Right, bool
         ("delete_manifest", Right::Delete, refused(&site.delete_manifest(permit, &tag).await)),
         ("register", Right::Claim, refused(&site.register(permit, &wabbit.remark("by nobody")).await)),
         ("fsck", Right::Admin, refused(&site.fsck(permit).await)),
-        ("admit_issuer", Right::Admin, refused(&site.admit_issuer(permit, "", issuer, key).await)),
+        ("admit_issuer", Right::Admin, refused(&site.admit_issuer(permit, "", Credential::Key { issuer, key }).await)),
     ]
 }
 

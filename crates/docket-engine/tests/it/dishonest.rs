@@ -107,7 +107,7 @@ async fn a_removed_or_added_entry_is_found() {
     assert_edit_found("DELETE FROM entry WHERE idx = 5", "entries 5 to 6 are not all there").await;
     assert_edit_found(
         "INSERT INTO entry SELECT 6, x'00', bytes, leaf, 7, path, issuer_entry, policy_entry, \
-         decided_at, issuer_id, type_id, subject_id \
+         decided_at, collateral, issuer_id, type_id, subject_id \
          FROM entry WHERE idx = 5",
         "beyond the head",
     )

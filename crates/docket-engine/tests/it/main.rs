@@ -2,6 +2,9 @@
 //! hand. Each scenario ends by opening the folder again and proving everything that is stored.
 
 mod access;
+#[path = "../../../docket-proof/testdata/authority.rs"]
+mod authority;
+mod certificates;
 mod concurrency;
 mod dishonest;
 mod failure;

@@ -22,7 +22,8 @@ async fn every_entry_names_the_admission_that_decided_it() {
     join_all(newcomers.iter().map(arrive)).await;
     assert_eq!(site.tree_size(), 2 + 24 + 24 * 4 * 2);
 
-    let admitted: HashMap<_, _> = site.issuers().into_iter().map(|issuer| (issuer.issuer, issuer.entry)).collect();
+    let admitted: HashMap<_, _> =
+        site.issuers().into_iter().map(|issuer| (issuer.identities().concat(), issuer.entry)).collect();
     for claim in site.ask(ClaimQuery::default()).await.claims {
         let expected = admitted.get(&claim.issuer).copied().unwrap_or(0);
         let decided_by = DecidedBy { issuer_entry: expected, policy_entry: 0, at: START };
@@ -37,7 +38,7 @@ async fn of_two_admissions_of_one_name_at_once_one_is_refused() {
     let site = Site::new().await;
     let (wabbit, other) = (Signer::new("wabbit"), Signer { name: "wabbit".to_owned(), ..Signer::new("acme") });
     let (first, second) = tokio::join!(site.admit(&wabbit), site.admit(&other));
-    assert_eq!(first.expect("the first comer").issuer, "https://wabbit.example");
+    assert_eq!(first.expect("the first comer").identities(), ["https://wabbit.example"]);
     assert!(matches!(second, Err(EngineError::IssuerExists(_))), "{second:?}");
     assert_eq!((site.issuers().len(), site.tree_size()), (1, 2));
     site.end().await;

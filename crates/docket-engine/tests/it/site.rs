@@ -11,6 +11,7 @@ use docket_engine::{
     Account, BlobContent, Caller, ClaimPage, ClaimQuery, Clock, Conduct, EngineError, EntryState, FsckReport, Instance,
     IssuerView, Observe, Options, Permit, Registered, Right,
 };
+use docket_judge::policy::Credential;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, artifact_manifest};
 use docket_oci::media::{OCI_IMAGE_MANIFEST, OCI_LAYER};
@@ -106,8 +107,8 @@ impl Site {
 
     /// Admits an issuer.
     pub(crate) async fn admit(&self, signer: &Signer) -> Result<IssuerView, EngineError> {
-        let (issuer, key) = (signer.issuer.clone(), signer.key.public().clone());
-        self.admit_issuer(&self.permit_everywhere(Right::Admin), &signer.name, issuer, key).await
+        let credential = Credential::Key { issuer: signer.issuer.clone(), key: signer.key.public().clone() };
+        self.admit_issuer(&self.permit_everywhere(Right::Admin), &signer.name, credential).await
     }
 
     /// Pushes a blob.

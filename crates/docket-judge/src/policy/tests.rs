@@ -1,12 +1,19 @@
+use docket_proof::key::SigningKey;
 use docket_proof::statement::{Content, Draft};
 
 use super::*;
 use crate::testchain::{envelope, service, wabbit, wabbit_name};
 
+mod certificates;
+
 const NOW: i64 = 1_700_000_000;
 
 fn admitted() -> AdmittedIssuer {
-    AdmittedIssuer { name: "wabbit".to_owned(), issuer: wabbit_name(), key: wabbit().public().clone(), entry: 3 }
+    AdmittedIssuer { name: "wabbit".to_owned(), credential: key(wabbit_name(), &wabbit()), entry: 3 }
+}
+
+fn key(issuer: Issuer, key: &SigningKey) -> Credential {
+    Credential::Key { issuer, key: key.public().clone() }
 }
 
 fn policy() -> Policy {
@@ -26,6 +33,12 @@ fn an_admitted_issuer_may_register_and_the_decision_says_why() {
     let basis = Basis { issuer_entry: 3, policy_entry: 0, decided_at: NOW };
     let decision = policy().decide(statement.clone(), NOW).expect("admitted");
     assert_eq!((decision.statement.statement(), decision.basis), (&statement, basis));
+    let identity = serde_json::to_value(&decision.identity).expect("JSON");
+    let key = wabbit().public().thumbprint().to_string();
+    let expected = serde_json::json!({
+        "issuer": "https://wabbit.example", "kind": "key", "name": "wabbit", "key": key,
+    });
+    assert_eq!(identity, expected);
 }
 
 #[test]
@@ -40,7 +53,7 @@ fn nobody_is_admitted_by_default() {
 fn a_key_speaks_for_the_issuer_it_is_kept_with_and_no_other() {
     let issuer: Issuer = "https://acme.example".parse().expect("a URI");
     let mut policy = Policy::new();
-    policy.admit(AdmittedIssuer { issuer: issuer.clone(), ..admitted() });
+    policy.admit(AdmittedIssuer { credential: key(issuer.clone(), &wabbit()), ..admitted() });
     let kid = wabbit().public().thumbprint();
     let refused = Refusal::IssuerMismatch { kid, claimed: wabbit_name(), admitted: issuer };
     assert_eq!(policy.decide(statement(), NOW), Err(refused));
@@ -49,7 +62,7 @@ fn a_key_speaks_for_the_issuer_it_is_kept_with_and_no_other() {
 #[test]
 fn a_name_admitted_with_another_key_does_not_admit_this_one() {
     let mut policy = Policy::new();
-    policy.admit(AdmittedIssuer { key: service().public().clone(), ..admitted() });
+    policy.admit(AdmittedIssuer { credential: key(wabbit_name(), &service()), ..admitted() });
     assert!(matches!(policy.decide(statement(), NOW), Err(Refusal::UnknownIssuer { .. })));
 }
 
@@ -79,7 +92,7 @@ fn the_newest_admission_counts_and_removal_ends_it() {
 #[test]
 fn a_name_whose_key_changed_loses_the_old_key() {
     let mut policy = policy();
-    policy.admit(AdmittedIssuer { key: service().public().clone(), entry: 5, ..admitted() });
+    policy.admit(AdmittedIssuer { credential: key(wabbit_name(), &service()), entry: 5, ..admitted() });
     assert_eq!(policy.issuers().len(), 1);
     assert!(matches!(policy.decide(statement(), NOW), Err(Refusal::UnknownIssuer { .. })));
 }

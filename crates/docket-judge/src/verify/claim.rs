@@ -80,12 +80,30 @@ fn check(
 
     // 4. The issuer is believed: by name and key where issuers are listed, else on the service's word.
     if trust.lists_issuers() {
-        let (issuer, kid) = (statement.issuer(), statement.kid());
-        let key = trust.issuer_key(issuer, &kid);
-        let key = key.ok_or_else(|| Problem::UntrustedIssuer { issuer: issuer.clone(), kid })?;
-        statement.verify(key)?;
+        check_issuer(statement, receipts.seen_at(), trust)?;
     }
     Ok(())
+}
+
+/// Checks the issuer's own signature, with a key or by a root that is believed. Certificates are judged at the time of the
+/// oldest receipt that holds: that is when a service saw them, and they may have ended since.
+pub(super) fn check_issuer(statement: SignedStatement, seen_at: Option<i64>, trust: &Trust) -> Result<(), Problem> {
+    let issuer = statement.issuer().clone();
+    if let Some(kid) = statement.kid() {
+        let key = trust.issuer_key(&issuer, &kid).ok_or(Problem::UntrustedIssuer { issuer, kid })?;
+        statement.verify(key)?;
+        return Ok(());
+    }
+    let at = seen_at.ok_or_else(|| Problem::HolderUndated { issuer: issuer.clone() })?;
+    // Several may speak for it; the first that proves it decides, and what the last one lacks is said.
+    let mut problem = Problem::UntrustedHolder { issuer: issuer.clone() };
+    for certified in trust.certified().iter().filter(|certified| certified.covers(&issuer)) {
+        match statement.clone().verify_by_certificate(certified.roots(), at, certified.purpose()) {
+            Ok(_) => return Ok(()),
+            Err(failure) => problem = failure.into(),
+        }
+    }
+    Err(problem)
 }
 
 fn check_digests(found: &ClaimMaterial) -> Result<(), Problem> {

@@ -144,6 +144,20 @@ pub enum Problem {
         "the statement leaves its payload out: only its issuer's signature binds one, so list the issuer in the trust file"
     )]
     PayloadUnbound,
+    /// Issuers are listed, and no root is listed for this one, which signs by certificate.
+    #[error("issuer {issuer}, who signs by certificate, is not trusted")]
+    UntrustedHolder {
+        /// The `iss` of the statement.
+        issuer: Issuer,
+    },
+    /// No receipt says when its service saw the certificates.
+    #[error(
+        "no receipt says when its service saw the certificates of {issuer}, so whether they were valid cannot be told"
+    )]
+    HolderUndated {
+        /// The `iss` of the statement.
+        issuer: Issuer,
+    },
     /// Issuers are listed and this one is not, or not with this key.
     #[error("issuer {issuer} with key {kid} is not trusted")]
     UntrustedIssuer {

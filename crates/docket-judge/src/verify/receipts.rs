@@ -49,6 +49,14 @@ pub(super) struct Receipts {
     pub(super) problem: Option<Problem>,
 }
 
+impl Receipts {
+    /// When the first service whose receipt holds saw the statement, in seconds since 1970.
+    pub(super) fn seen_at(&self) -> Option<i64> {
+        let proven = self.verdicts.iter().filter(|verdict| verdict.result == ReceiptResult::Ok);
+        proven.filter_map(|verdict| verdict.signed_at).min()
+    }
+}
+
 /// Most receipts of one entry that a verdict tells of.
 pub const RECEIPTS_SHOWN_MAX: usize = 32;
 

@@ -4,6 +4,7 @@ use docket_proof::statement::{EntryId, PayloadMatch, PresentedStatement, SignedS
 use docket_proof::trust::Trust;
 use serde::Serialize;
 
+use super::claim::check_issuer;
 use super::receipts::{self, ReceiptVerdict};
 use super::{Problem, Reason};
 
@@ -82,6 +83,7 @@ fn check(bytes: &[u8], document: Option<&[u8]>, trust: &Trust, verdict: &mut Sta
     // 2. As many services as are demanded prove that they registered exactly this.
     let shown: Vec<_> = statement.receipts.iter().map(Vec::as_slice).collect();
     let receipts = receipts::judge(&statement.entry, &shown, statement.unknown_receipts, trust);
+    let seen_at = receipts.seen_at();
     verdict.receipts = receipts.verdicts;
     if let Some(problem) = receipts.problem {
         return Err(problem);
@@ -108,9 +110,7 @@ fn check(bytes: &[u8], document: Option<&[u8]>, trust: &Trust, verdict: &mut Sta
             None if statement.is_detached() => return Err(Problem::PayloadMissing),
             None => SignedStatement::decode(&statement.signed)?,
         };
-        let (issuer, kid) = (signed.issuer().clone(), signed.kid());
-        let key = trust.issuer_key(&issuer, &kid);
-        signed.verify(key.ok_or(Problem::UntrustedIssuer { issuer, kid })?)?;
+        check_issuer(signed, seen_at, trust)?;
         verdict.signature_checked = true;
         verdict.payload_checked = document.map(|_| true);
     }

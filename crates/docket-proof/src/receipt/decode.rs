@@ -21,7 +21,7 @@ impl Receipt {
             algorithm: header.algorithm,
             issuer: header.issuer,
             log: header.subject.to_owned(),
-            kid: header.kid,
+            kid: header.kid?,
             signed_at: header.issued_at.ok_or(ReceiptError::TimeMissing)?,
             bound_tree_size: bound_tree_size(&protected)?,
             inclusion: Inclusion::read(inclusion_proof(&parts.unprotected)?)?,

@@ -5,18 +5,21 @@ use docket_oci::{Algorithm, Digest};
 
 use super::{
     Content, EntryId, MAX_ENTRY_BYTES, MAX_MEDIA_TYPE_BYTES, MAX_PREDICATE_TYPE_BYTES, MAX_RECEIPTS,
-    MAX_STATEMENT_BYTES, SignedStatement, StatementError,
+    MAX_STATEMENT_BYTES, SignedStatement, Signer, StatementError, dressed,
 };
 use crate::cbor::{Item, Map, lookup};
 use crate::cose::{Sign1, label};
-use crate::header::Header;
+use crate::header::{Header, HeaderError};
+use crate::key::Thumbprint;
 use crate::subject::Subject;
+use crate::x509::{Chain, ChainError, Fingerprint};
 
 impl SignedStatement {
     /// Reads a statement and its receipts if it has any.
     ///
-    /// Labels in the unprotected header other than receipts are not read and do not become part of the entry, for
-    /// nothing authenticates them. `exp` and `nbf` are not judged: there is no clock here.
+    /// Nothing in the unprotected header becomes part of the entry, for nothing authenticates it. Read there are receipts, and
+    /// the chain of a certificate that the protected header names (x5t); a chain that only came along with a `kid` is
+    /// not, since one key may stand in many certificates. `exp` and `nbf` are not judged: there is no clock here.
     pub fn decode(bytes: &[u8]) -> Result<Self, StatementError> {
         if bytes.len() > MAX_STATEMENT_BYTES {
             return Err(StatementError::TooLarge { bytes: bytes.len() });
@@ -29,6 +32,7 @@ impl SignedStatement {
         let content = content(&protected, &parts.unprotected, payload)?;
         let typ = typ(&protected)?;
         let receipts = receipts(&parts.unprotected)?;
+        let signer = signer(&protected, &parts.unprotected, header.kid)?;
         let entry = Sign1 { unprotected: Map::new(), ..parts }.encode();
         if entry.len() > MAX_ENTRY_BYTES {
             return Err(StatementError::EntryTooLarge { bytes: entry.len() });
@@ -37,7 +41,7 @@ impl SignedStatement {
             algorithm: header.algorithm,
             issuer: header.issuer,
             subject,
-            kid: header.kid,
+            signer,
             issued_at: header.issued_at,
             typ,
             claim_type: claim_type(&content),
@@ -47,6 +51,39 @@ impl SignedStatement {
             receipts,
         })
     }
+}
+
+impl SignedStatement {
+    /// Reads an entry as the ledger holds it, with the chain that is kept beside it, if one is.
+    pub fn decode_entry(entry: &[u8], collateral: Option<&[u8]>) -> Result<Self, StatementError> {
+        match collateral {
+            Some(_) => Self::decode(&dressed(entry, collateral, None)?),
+            None => Self::decode(entry),
+        }
+    }
+}
+
+/// Who signed, by what is protected. The chain of a certificate that is named by x5t may stand where nothing protects it,
+/// because the name does.
+fn signer(
+    protected: &Map<'_>,
+    unprotected: &Map<'_>,
+    kid: Result<Thumbprint, HeaderError>,
+) -> Result<Signer, StatementError> {
+    let x5t = lookup(protected, label::X5T).map(Fingerprint::from_cose).transpose()?;
+    let begins_with = |chain: &Chain| match x5t {
+        Some(x5t) if !x5t.names(chain.leaf().der()) => Err(ChainError::ThumbprintDiffers),
+        Some(_) | None => Ok(()),
+    };
+    if let Some(chain) = lookup(protected, label::X5CHAIN) {
+        let chain = Chain::from_cose(chain)?;
+        begins_with(&chain)?;
+        return Ok(Signer::SignedChain(chain));
+    }
+    let Some(x5t) = x5t else { return Ok(Signer::Key(kid?)) };
+    let chain = lookup(unprotected, label::X5CHAIN).map(Chain::from_cose).transpose()?;
+    chain.as_ref().map_or(Ok(()), begins_with)?;
+    Ok(Signer::NamedCertificate { x5t, chain })
 }
 
 /// What kind of claim a content makes; see [`SignedStatement::claim_type`]. A payload that merely calls itself in-toto is
@@ -180,6 +217,8 @@ const UNDERSTOOD: &[Item<'static>] = &[
     Item::Integer(label::KID as i128),
     Item::Integer(label::CWT_CLAIMS as i128),
     Item::Integer(label::TYP as i128),
+    Item::Integer(label::X5CHAIN as i128),
+    Item::Integer(label::X5T as i128),
     Item::Integer(label::PAYLOAD_HASH_ALG as i128),
     Item::Integer(label::PREIMAGE_CONTENT_TYPE as i128),
     Item::Integer(label::PAYLOAD_LOCATION as i128),

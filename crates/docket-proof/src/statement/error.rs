@@ -3,9 +3,11 @@
 use super::{MAX_ENTRY_BYTES, MAX_MEDIA_TYPE_BYTES, MAX_RECEIPTS, MAX_STATEMENT_BYTES};
 use crate::cose::CoseError;
 use crate::crypto::SignatureAlgorithm;
+use crate::did_x509::NameError;
 use crate::header::HeaderError;
 use crate::key::Thumbprint;
 use crate::subject::SubjectError;
+use crate::x509::ChainError;
 
 /// Why bytes are not a statement that can be accepted: the fault of whoever made or sent them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -97,6 +99,23 @@ pub enum StatementError {
     /// Entry bytes with something in the unprotected header.
     #[error("entry is not canonical: its unprotected header must be empty")]
     EntryNotCanonical,
+    /// The certificates cannot be read, or do not lead to a root.
+    #[error("certificates of the statement: {0}")]
+    Chain(#[from] ChainError),
+    /// The certificates do not answer for the issuer.
+    #[error("{0}")]
+    Name(#[from] NameError),
+    /// A certificate was to be checked with a key.
+    #[error("statement is signed by certificate, not with a key that is known by itself")]
+    ByCertificate,
+    /// A key was to be checked by certificate.
+    #[error(
+        "statement is signed with a key that is known by itself; it carries no certificate in its protected header"
+    )]
+    ByKey,
+    /// A draft was to be signed with a key that is not the certificate's.
+    #[error("the key does not belong to the first certificate of the chain")]
+    ChainOfOtherKey,
     /// The statement names another key.
     #[error("statement is signed with key {kid}, not with key {key}")]
     WrongKey {
@@ -116,7 +135,7 @@ pub enum StatementError {
     /// The signature does not verify.
     #[error("signature of the statement does not verify with key {kid}")]
     BadSignature {
-        /// The key that the statement names.
+        /// The key that the statement names, itself or by its certificate.
         kid: Thumbprint,
     },
 }

@@ -185,3 +185,48 @@ fn demands_that_nothing_could_meet_are_refused() {
         assert!(matches!(Trust::parse(&text.replace(from, to)), Err(TrustError::Toml { .. })), "{to}");
     }
 }
+
+#[test]
+fn issuers_are_believed_by_root_too_and_what_is_written_is_read() {
+    let root = crate::authority::Authority::root("Root");
+    let roots = crate::authority::pem(&[root.der()]);
+    let patterns = ["https://wabbit.example/*".to_owned(), "urn:example:wabbit".to_owned()];
+    let purpose = Some("1.3.6.1.5.5.7.3.3".to_owned());
+    let certified = CertifiedIssuer::parse(&roots, &patterns, purpose).expect("a good issuer");
+    let both =
+        Trust::new(vec![service()], vec![issuer()]).and_then(|trust| trust.with_certified(vec![certified.clone()]));
+    let both = both.expect("good trust");
+    let read = Trust::parse(&both.to_text()).expect("its own text");
+    assert_eq!((read.services(), read.issuers()), (both.services(), both.issuers()));
+    // One table for each pattern.
+    assert_eq!(read.certified().len(), 2);
+    assert!(
+        read.certified().iter().all(|one| one.roots() == certified.roots() && one.purpose() == certified.purpose())
+    );
+    assert!(read.certified()[0].covers(&"https://wabbit.example/a".parse().expect("a URI")));
+
+    let alone = Trust::new(vec![service()], vec![]).and_then(|trust| trust.with_certified(vec![certified]));
+    assert!(alone.is_ok_and(|trust| trust.lists_issuers()));
+}
+
+#[test]
+fn a_root_that_cannot_be_believed_says_why() {
+    let root = crate::authority::Authority::root("Root");
+    let pem = crate::authority::pem(&[root.der()]);
+    let text = Trust::new(vec![service()], vec![issuer()]).expect("good trust").to_text();
+    let with = |issuer: &str| Trust::parse(&format!("{text}\n[[issuer]]\n{issuer}\n"));
+    let root = format!("root = \"\"\"\n{pem}\"\"\"");
+    assert!(with(&format!("issuer = \"urn:example:a\"\n{root}")).is_ok());
+    let key = "[[issuer.key]]\npublic_key = \"\"";
+    let both = with(&format!("issuer = \"urn:example:a\"\n{root}\n{key}"));
+    assert_eq!(both, Err(TrustError::KeysAndRoot { issuer: "urn:example:a".to_owned() }));
+    for bad in [
+        format!("issuer = \"wabbit\"\n{root}"),
+        format!("issuer = \"https://wabbit*\"\n{root}"),
+        format!("issuer = \"urn:example:a\"\n{root}\nextended_key_usage = \"signing\""),
+        "issuer = \"urn:example:a\"\nroot = \"\"".to_owned(),
+        "issuer = \"urn:example:a\"\nextended_key_usage = \"1.2.3\"".to_owned(),
+    ] {
+        assert!(matches!(with(&bad), Err(TrustError::Certified { .. })), "{bad}");
+    }
+}

@@ -11,10 +11,12 @@ use docket_oci::name::RepositoryName;
 use docket_oci::query::escape;
 use docket_oci::{Algorithm, Digest, ErrorBody};
 use docket_proof::cbor::parse_problem_details;
+use docket_proof::did_x509::DidX509;
 use docket_proof::key::{Issuer, KeyFile, parse_key_set};
 use docket_proof::receipt::Receipt;
 use docket_proof::statement::{Content, Draft, SignedStatement};
 use docket_proof::subject::Subject;
+use docket_proof::x509::Chain;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::output::{Exit, Format, UsageError, data, json, say};
@@ -44,6 +46,12 @@ pub(crate) struct AddArgs {
     /// The issuer's private key; `docket keys generate` makes one
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
+    /// Sign by certificate: the key's certificate, and those above it up to the root (PEM, in this order)
+    #[arg(long, value_name = "FILE")]
+    chain: Option<PathBuf>,
+    /// Who signs: with --chain a URI of the certificate, or a did:x509 that describes it
+    #[arg(long, value_name = "URI", requires = "chain")]
+    issuer: Option<Issuer>,
     #[command(flatten)]
     remote: RemoteArgs,
     /// For people or for programs; the facts are the same
@@ -72,6 +80,11 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
 async fn add(args: AddArgs) -> anyhow::Result<Exit> {
     let image = registry_only(&args.reference)?;
     let key = read_key(&args.key)?;
+    let chain = args.chain.as_deref().map(read_chain).transpose()?;
+    let issuer = match &chain {
+        Some(chain) => holder(chain, args.issuer.clone())?,
+        None => key.issuer.clone().unwrap_or_else(|| Issuer::of_key(key.key.public())),
+    };
     let (document, size) = hash(&args.evidence)?;
     let media_type = match &args.media_type {
         Some(media_type) => media_type.clone(),
@@ -81,13 +94,16 @@ async fn add(args: AddArgs) -> anyhow::Result<Exit> {
     let artifact = registry.manifest(&image.repository, &image.reference).await?;
     let artifact = artifact.with_context(|| format!("there is no {image}; push it first"))?;
     let draft = Draft {
-        issuer: key.issuer.clone().unwrap_or_else(|| Issuer::of_key(key.key.public())),
+        issuer,
         subject: Subject::artifact(&image.repository, &artifact.digest),
         issued_at: Some(clock().now()),
         content: Content::HashEnvelope { digest: document, media_type: media_type.clone() },
         typ: None,
     };
-    let statement = draft.sign(&key.key)?;
+    let statement = match &chain {
+        Some(chain) => draft.sign_by_certificate(&key.key, chain)?,
+        None => draft.sign(&key.key)?,
+    };
     // Only the blob goes up before the claim is accepted; the manifests that show it are written with the entry.
     registry.push_blob_file(&image.repository, &document, &args.evidence).await?;
     let registered = register(&registry, &image.repository, &statement).await?;
@@ -172,6 +188,27 @@ async fn register(registry: &Registry, repository: &RepositoryName, statement: &
         service: receipt.issuer().to_string(),
         location,
     })
+}
+
+fn read_chain(path: &Path) -> anyhow::Result<Chain> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the chain {}", path.display()))?;
+    Chain::from_pem(&text).with_context(|| format!("{} is no chain of certificates", path.display()))
+}
+
+/// Who signs by a certificate: who was named, or the one name that it gives.
+fn holder(chain: &Chain, named: Option<Issuer>) -> anyhow::Result<Issuer> {
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    let facts = chain.leaf().facts();
+    if let ([uri], None) = (facts.uris.as_slice(), &facts.oidc_issuer) {
+        return uri.parse().context("the URI in the certificate");
+    }
+    let candidates: Vec<_> = DidX509::candidates(chain).iter().map(|issuer| format!("\n  {issuer}")).collect();
+    anyhow::bail!(UsageError(format!(
+        "the certificate does not give one name; say with --issuer who signs, such as one of{}",
+        candidates.concat()
+    )))
 }
 
 fn read_key(path: &Path) -> anyhow::Result<KeyFile> {

@@ -1,15 +1,18 @@
 //! `docket issuer`: whom the ledger admits. Each admission is an entry on the ledger, and so is its end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use docket_engine::IssuerView;
+use docket_engine::{AdmissionForm, CredentialView, IssuerView};
+use docket_judge::policy::Credential;
 use docket_oci::query::escape;
+use docket_proof::certified::CertifiedIssuer;
 use docket_proof::key::{Issuer, PublicKeyFile};
+use docket_proof::x509::Roots;
 
 use crate::cli::operator::{Operator, call, permit};
 use crate::cli::output::{Exit, Format, UsageError, data, json};
-use crate::http::{AdmitRequest, ISSUERS_PATH, Removed};
+use crate::http::{ISSUERS_PATH, Removed};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -27,10 +30,18 @@ pub(crate) struct AddArgs {
     /// Your name for it: 1 to 64 of a-z, 0-9, '-', '_' and '.'
     name: String,
     /// Its public key (SPKI PEM)
-    key: PathBuf,
-    /// Its identity, a URI; needed if the key file does not say it
+    #[arg(required_unless_present = "root")]
+    key: Option<PathBuf>,
+    /// Its root certificates (PEM), if it signs by certificate; repeatable
+    #[arg(long, value_name = "FILE", conflicts_with = "key", requires = "issuer")]
+    root: Vec<PathBuf>,
+    /// Its identity, a URI; needed if the key file does not say it. With --root: an identity that its certificates may have, or
+    /// with * at the end all that begin so, such as https://wabbit.example/*; repeatable
     #[arg(long, value_name = "URI")]
-    issuer: Option<Issuer>,
+    issuer: Vec<String>,
+    /// Extended key usage that its certificates must have, such as 1.3.6.1.5.5.7.3.3 (code signing)
+    #[arg(long, value_name = "OID", requires = "root")]
+    eku: Option<String>,
     /// Data folder of the registry
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -70,36 +81,62 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
 }
 
 async fn add(args: AddArgs) -> anyhow::Result<Exit> {
-    let text = std::fs::read_to_string(&args.key).with_context(|| format!("cannot read {}", args.key.display()))?;
-    let file = PublicKeyFile::parse(&text).with_context(|| format!("{} is no public key", args.key.display()))?;
-    let issuer = match (args.issuer, file.issuer) {
-        (Some(asked), Some(kept)) if asked != kept => {
-            anyhow::bail!(UsageError(format!("the key file says it belongs to {kept}, not to {asked}")))
-        }
-        (Some(issuer), _) | (None, Some(issuer)) => issuer,
-        (None, None) => anyhow::bail!(UsageError(format!(
-            "{} does not say whose key it is; add --issuer URI ({} for a key without an owner)",
-            args.key.display(),
-            Issuer::of_key(&file.key)
-        ))),
+    let credential = match &args.key {
+        Some(key) => by_key(key, &args.issuer)?,
+        None => by_certificate(&args)?,
     };
     let added: IssuerView = match Operator::of(&args.data).await? {
         Operator::Server { stream, data } => {
-            let request =
-                AdmitRequest { name: args.name, issuer: issuer.to_string(), public_key: file.key.to_spki_pem() };
-            call((stream, data), "POST", ISSUERS_PATH, serde_json::to_vec(&request)?).await?
+            let form = AdmissionForm::of(&args.name, &credential);
+            call((stream, data), "POST", ISSUERS_PATH, serde_json::to_vec(&form)?).await?
         }
         Operator::Here(instance) => {
-            let added = instance.admit_issuer(&permit(&instance)?, &args.name, issuer, file.key).await;
+            let added = instance.admit_issuer(&permit(&instance)?, &args.name, credential).await;
             instance.close().await;
             added?
         }
     };
     match args.output {
         Format::Json => json(&added)?,
-        Format::Text => data(&format!("admitted  {}  {}  entry #{}", added.name, added.issuer, added.entry)),
+        Format::Text => {
+            data(&format!("admitted  {}  {}  entry #{}", added.name, added.identities().join(" "), added.entry));
+        }
     }
     Ok(Exit::Allowed)
+}
+
+fn by_key(path: &Path, issuer: &[String]) -> anyhow::Result<Credential> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = PublicKeyFile::parse(&text).with_context(|| format!("{} is no public key", path.display()))?;
+    let asked = match issuer {
+        [] => None,
+        [one] => Some(one.parse::<Issuer>().map_err(|failure| UsageError(format!("--issuer {one:?}: {failure}")))?),
+        [..] => anyhow::bail!(UsageError("a key has one --issuer; several go with --root".to_owned())),
+    };
+    let issuer = match (asked, file.issuer) {
+        (Some(asked), Some(kept)) if asked != kept => {
+            anyhow::bail!(UsageError(format!("the key file says it belongs to {kept}, not to {asked}")))
+        }
+        (Some(issuer), _) | (None, Some(issuer)) => issuer,
+        (None, None) => anyhow::bail!(UsageError(format!(
+            "{} does not say whose key it is; add --issuer URI ({} for a key without an owner)",
+            path.display(),
+            Issuer::of_key(&file.key)
+        ))),
+    };
+    Ok(Credential::Key { issuer, key: file.key })
+}
+
+fn by_certificate(args: &AddArgs) -> anyhow::Result<Credential> {
+    let mut roots = String::new();
+    for path in &args.root {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        // Each by itself first, so that the message names the file.
+        let read = Roots::from_pem(&text).with_context(|| format!("{} holds no root", path.display()))?;
+        roots.push_str(&read.to_pem());
+    }
+    let certified = CertifiedIssuer::parse(&roots, &args.issuer, args.eku.clone());
+    Ok(Credential::Certificates(certified.map_err(|failure| UsageError(failure.to_string()))?))
 }
 
 async fn remove(args: RemoveArgs) -> anyhow::Result<Exit> {
@@ -133,7 +170,11 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     match args.output {
         Format::Json => json(&issuers)?,
         Format::Text => issuers.iter().for_each(|issuer| {
-            data(&format!("{}  {}  {}  entry #{}", issuer.name, issuer.issuer, issuer.thumbprint, issuer.entry));
+            let known_by = match &issuer.credential {
+                CredentialView::Key { thumbprint, .. } => thumbprint.clone(),
+                CredentialView::Certificates { fingerprints, .. } => format!("root {}", fingerprints.join(" ")),
+            };
+            data(&format!("{}  {}  {known_by}  entry #{}", issuer.name, issuer.identities().join(" "), issuer.entry));
         }),
     }
     Ok(Exit::Allowed)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use docket_client::{ClientError, Registry};
+use docket_proof::certified::CertifiedIssuer;
 use docket_proof::key::{PublicKey, PublicKeyFile, Thumbprint, parse_key_set};
 use docket_proof::receipt::Profile;
 use docket_proof::trust::{Trust, TrustedIssuer, TrustedService};
@@ -25,7 +26,8 @@ pub(crate) struct PinArgs {
     /// Thumbprint of a receipt key, as the service's operator tells it (`docket init` prints it)
     #[arg(long, value_name = "HEX")]
     fingerprint: String,
-    /// Believe only these issuers, and check their own signatures too: public key files with an issuer line; repeatable
+    /// Believe only these issuers, and check their own signatures too: public key files, or root certificates (PEM), each with
+    /// a line `issuer: URI` at its top; with roots the URI may end with *; repeatable
     #[arg(long, value_name = "FILE")]
     issuer: Vec<PathBuf>,
     #[command(flatten)]
@@ -37,7 +39,13 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
     let wanted: Thumbprint = args.fingerprint.parse().map_err(|_| {
         UsageError(format!("{:?} is no fingerprint; it has 64 lower-case hex digits", args.fingerprint))
     })?;
-    let issuers = args.issuer.iter().map(issuer).collect::<anyhow::Result<Vec<_>>>()?;
+    let (mut issuers, mut certified) = (Vec::new(), Vec::new());
+    for path in &args.issuer {
+        match issuer(path)? {
+            Pinned::Key(issuer) => issuers.push(issuer),
+            Pinned::Certificates(issuer) => certified.push(issuer),
+        }
+    }
     let host = args.url.trim_end_matches('/');
     let host = host.strip_prefix("http://").or_else(|| host.strip_prefix("https://")).unwrap_or(host);
     let registry = Registry::connect(host, args.remote.options()?).await?;
@@ -62,17 +70,36 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
         profile: Profile::default(),
     };
     say(&format!("pinned {} by key {wanted}", service.issuer));
-    data(Trust::new(vec![service], issuers)?.to_text().trim_end());
+    data(Trust::new(vec![service], issuers)?.with_certified(certified)?.to_text().trim_end());
     Ok(Exit::Allowed)
 }
 
-fn issuer(path: &PathBuf) -> anyhow::Result<TrustedIssuer> {
+/// What a consumer believes an issuer by.
+enum Pinned {
+    Key(TrustedIssuer),
+    Certificates(CertifiedIssuer),
+}
+
+fn issuer(path: &PathBuf) -> anyhow::Result<Pinned> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        let preamble = text.lines().take_while(|line| !line.starts_with("-----BEGIN"));
+        let patterns = preamble.filter_map(|line| line.strip_prefix("issuer:")).map(|uri| uri.trim().to_owned());
+        let patterns: Vec<_> = patterns.collect();
+        if patterns.is_empty() {
+            anyhow::bail!(UsageError(format!(
+                "{} does not say who its roots may speak for; add a line `issuer: URI` at its top",
+                path.display()
+            )));
+        }
+        let certified = CertifiedIssuer::parse(&text, &patterns, None);
+        return Ok(Pinned::Certificates(certified.with_context(|| format!("{} cannot be pinned", path.display()))?));
+    }
     let file = PublicKeyFile::parse(&text).with_context(|| format!("{} is no public key", path.display()))?;
     let issuer = file.issuer.ok_or_else(|| {
         UsageError(format!("{} does not say whose key it is; add a line `issuer: URI` at its top", path.display()))
     })?;
-    Ok(TrustedIssuer { issuer, keys: vec![file.key] })
+    Ok(Pinned::Key(TrustedIssuer { issuer, keys: vec![file.key] }))
 }
 
 /// Reads a resource that every Docket service has.

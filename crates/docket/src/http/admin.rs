@@ -12,10 +12,9 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use docket_engine::{Collection, EngineError, HistoryPage, Permit, Right};
+use docket_engine::{AdmissionForm, Collection, EngineError, HistoryPage, Permit, Right};
 use docket_oci::name::RepositoryName;
 use docket_oci::query::Query;
-use docket_proof::key::PublicKey;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -25,18 +24,6 @@ use crate::http::failure::Failure;
 use crate::http::registry::typed;
 use crate::http::transfer::read;
 use crate::reload::Running;
-
-/// Body of `POST /admin/v1/issuers`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AdmitRequest {
-    /// The operator's name for the issuer.
-    pub name: String,
-    /// Its identity, a URI.
-    pub issuer: String,
-    /// Its key, SPKI PEM.
-    pub public_key: String,
-}
 
 /// Answer to `DELETE /admin/v1/issuers`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -108,10 +95,9 @@ async fn issuers(Extension(context): Extension<Context>) -> Response<Body> {
 }
 
 async fn admit(Extension(context): Extension<Context>, request: Request) -> Answer {
-    let asked: AdmitRequest = parsed(request).await?;
-    let key = PublicKey::from_spki_pem(&asked.public_key).map_err(bad)?;
-    let issuer = asked.issuer.parse().map_err(bad)?;
-    let admitted = context.instance.admit_issuer(&operator(&context)?, &asked.name, issuer, key).await;
+    let asked: AdmissionForm = parsed(request).await?;
+    let (name, credential) = asked.read().map_err(bad)?;
+    let admitted = context.instance.admit_issuer(&operator(&context)?, &name, credential).await;
     answer(&context, admitted)
 }
 
@@ -221,4 +207,4 @@ pub(crate) const FSCK_CHECK_PATH: &str = "/admin/v1/fsck/check";
 pub(crate) const GC_PATH: &str = "/admin/v1/gc";
 /// Names the data folder that a command means.
 pub(crate) const DATA_HEADER: &str = "x-docket-data";
-const REQUEST_BYTES_MAX: usize = 64 * 1024;
+const REQUEST_BYTES_MAX: usize = 1024 * 1024;

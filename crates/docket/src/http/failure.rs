@@ -128,6 +128,9 @@ impl Failure {
             }
             EngineError::Statement(failure) => bad(Code::ManifestInvalid).titled(statement_title(failure)),
             EngineError::Refused(Refusal::BadSignature { .. }) => bad(Code::Denied).titled("Bad Signature"),
+            EngineError::Refused(Refusal::AlgorithmOfOtherKey { .. }) => {
+                bad(Code::Denied).titled("Bad Signature Algorithm")
+            }
             EngineError::Refused(_) | EngineError::OwnStatement => bad(Code::Denied).titled("Rejected"),
             EngineError::TooManyTags => bad(Code::Unsupported),
             EngineError::Place(_) => bad(Code::ManifestInvalid).titled("Wrong Place"),

@@ -1,5 +1,7 @@
 //! The whole of Docket from outside: the real binary on a temporary folder and a free loopback port.
 
+#[path = "../../../docket-proof/testdata/authority.rs"]
+mod authority;
 mod harness;
 
 mod access;

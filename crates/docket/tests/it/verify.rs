@@ -5,6 +5,7 @@ use docket_proof::statement::SignedStatement;
 
 use crate::harness::{ClaimPieces, Guarded, Issuer, LayoutFolder, Repository, Said, Server, Shell, Site, sha256};
 
+mod certificates;
 mod crowd;
 mod flipped;
 mod others;

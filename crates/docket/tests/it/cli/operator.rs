@@ -131,7 +131,7 @@ fn an_issuer_is_admitted_once_under_one_name() {
         let first = add(&name, "wabbit").expect(0);
         // The same once more is no error and no entry.
         assert_eq!(add(&name, "wabbit").expect(0).out, first.out);
-        add(&name, "other").fails(1, &["already admitted", "not with both"]);
+        add(&name, "other").fails(1, &["already admitted", "with this name, with this key"]);
         add("another-name", "wabbit").fails(1, &["already admitted"]);
         for wrong in ["Wabbit", "wabbit/acme", "wäbbit", &"w".repeat(65)] {
             add(wrong, "other").fails(1, &["is no issuer name", "1 to 64 of a-z"]);
