@@ -126,9 +126,16 @@ impl Instance {
             service,
             log,
         };
-        let ledger = Ledger::open(Arc::clone(&store), identity, &options).await?;
+        // Before the ledger, whose tiles are written by way of `staging/`: this removes there what belongs to no session.
         let (blobs, clock) = (store.blobs().clone(), options.clock.clone());
         let uploads = Uploads::open(blobs, clock, options.upload_idle_seconds_max).await?;
+        let ledger = match Ledger::open(Arc::clone(&store), identity, &options).await {
+            Ok(ledger) => ledger,
+            Err(failure) => {
+                uploads.close().await;
+                return Err(failure);
+            }
+        };
         let access = Access::new(options.clock.clone());
         let Options { clock, conduct, observe, .. } = options;
         let observe = RwLock::new(Arc::new(observe));
