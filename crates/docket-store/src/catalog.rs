@@ -27,6 +27,14 @@ pub struct ClaimFilter {
     pub except_type: Option<String>,
 }
 
+/// Entries, in the columns that [`entry_row`] reads. `FROM entry e` is its end.
+macro_rules! entries {
+    () => {
+        "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
+         e.issuer_entry, e.policy_entry, e.decided_at, e.collateral FROM entry e "
+    };
+}
+
 impl Store {
     /// A blob, if the repository holds it.
     pub async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<HeldBlob>, StoreError> {
@@ -247,9 +255,7 @@ impl Store {
 
     /// An entry by its id.
     pub async fn entry_by_id(&self, entry_id: &[u8; 32]) -> Result<Option<EntryRow>, StoreError> {
-        const TEXT: &str = "SELECT idx, entry_id, bytes, leaf, tree_size, path, issuer_entry, policy_entry, decided_at, \
-            collateral FROM entry \
-            WHERE entry_id = $1";
+        const TEXT: &str = concat!(entries!(), "WHERE entry_id = $1");
         let row = fetch_optional(&self.readers, TEXT, &[entry_id.to_vec().into()]).await;
         let row = row.map_err(StoreError::database("read an entry"))?;
         row.map(|row| entry_row(&row)).transpose()
@@ -266,9 +272,7 @@ impl Store {
 
     /// Entries of `first..end`; the caller bounds the range.
     pub async fn entries(&self, first: u64, end: u64) -> Result<Vec<EntryRow>, StoreError> {
-        const TEXT: &str = "SELECT idx, entry_id, bytes, leaf, tree_size, path, issuer_entry, policy_entry, decided_at, \
-            collateral FROM entry \
-            WHERE idx >= $1 AND idx < $2 ORDER BY idx";
+        const TEXT: &str = concat!(entries!(), "WHERE idx >= $1 AND idx < $2 ORDER BY idx");
         let values = [first.into(), end.into()];
         let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read entries"))?;
         rows.iter().map(entry_row).collect()
@@ -299,29 +303,33 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<EntryRow>, StoreError> {
         // One text per driving index; `+` keeps the planner from choosing another.
-        const BY_SUBJECT: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
-            e.issuer_entry, e.policy_entry, e.decided_at, e.collateral \
-            FROM entry e WHERE e.subject_id = (SELECT id FROM digest WHERE value = $1) \
+        const BY_SUBJECT: &str = concat!(
+            entries!(),
+            "WHERE e.subject_id = (SELECT id FROM digest WHERE value = $1) \
             AND ($2 IS NULL OR +e.issuer_id = (SELECT id FROM term WHERE value = $2)) \
             AND ($3 IS NULL OR +e.type_id = (SELECT id FROM term WHERE value = $3)) \
             AND ($7 IS NULL OR +e.type_id IS DISTINCT FROM (SELECT id FROM term WHERE value = $7)) \
-            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
-        const BY_ISSUER: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
-            e.issuer_entry, e.policy_entry, e.decided_at, e.collateral \
-            FROM entry e WHERE $1 IS NULL AND e.issuer_id = (SELECT id FROM term WHERE value = $2) \
+            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6"
+        );
+        const BY_ISSUER: &str = concat!(
+            entries!(),
+            "WHERE $1 IS NULL AND e.issuer_id = (SELECT id FROM term WHERE value = $2) \
             AND ($3 IS NULL OR +e.type_id = (SELECT id FROM term WHERE value = $3)) \
             AND ($7 IS NULL OR +e.type_id IS DISTINCT FROM (SELECT id FROM term WHERE value = $7)) \
-            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
-        const BY_TYPE: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
-            e.issuer_entry, e.policy_entry, e.decided_at, e.collateral \
-            FROM entry e WHERE $1 IS NULL AND $2 IS NULL AND e.type_id = (SELECT id FROM term WHERE value = $3) \
+            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6"
+        );
+        const BY_TYPE: &str = concat!(
+            entries!(),
+            "WHERE $1 IS NULL AND $2 IS NULL AND e.type_id = (SELECT id FROM term WHERE value = $3) \
             AND ($7 IS NULL OR +e.type_id IS DISTINCT FROM (SELECT id FROM term WHERE value = $7)) \
-            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
-        const ALL: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
-            e.issuer_entry, e.policy_entry, e.decided_at, e.collateral \
-            FROM entry e WHERE $1 IS NULL AND $2 IS NULL AND $3 IS NULL \
+            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6"
+        );
+        const ALL: &str = concat!(
+            entries!(),
+            "WHERE $1 IS NULL AND $2 IS NULL AND $3 IS NULL \
             AND ($7 IS NULL OR +e.type_id IS DISTINCT FROM (SELECT id FROM term WHERE value = $7)) \
-            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6";
+            AND e.idx >= $4 AND e.idx < $5 ORDER BY e.idx LIMIT $6"
+        );
         let text = match (&filter.subject, &filter.issuer, &filter.claim_type) {
             (Some(_), _, _) => BY_SUBJECT,
             (None, Some(_), _) => BY_ISSUER,
@@ -350,10 +358,11 @@ impl Store {
         from: u64,
         limit: usize,
     ) -> Result<Vec<EntryRow>, StoreError> {
-        const TEXT: &str = "SELECT e.idx, e.entry_id, e.bytes, e.leaf, e.tree_size, e.path, \
-            e.issuer_entry, e.policy_entry, e.decided_at, e.collateral \
-            FROM entry e WHERE e.type_id = (SELECT id FROM term WHERE value = $1) \
-            AND +e.issuer_id = (SELECT id FROM term WHERE value = $2) AND e.idx >= $3 ORDER BY e.idx LIMIT $4";
+        const TEXT: &str = concat!(
+            entries!(),
+            "WHERE e.type_id = (SELECT id FROM term WHERE value = $1) \
+            AND +e.issuer_id = (SELECT id FROM term WHERE value = $2) AND e.idx >= $3 ORDER BY e.idx LIMIT $4"
+        );
         let values = [claim_type.into(), issuer.into(), from.into(), (limit as u64).into()];
         let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read entries"))?;
         rows.iter().map(entry_row).collect()
