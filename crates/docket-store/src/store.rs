@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use docket_oci::digest::Digest;
-use docket_oci::name::{RepositoryName, Tag};
+use docket_oci::name::RepositoryName;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::RwLock;
 
@@ -12,8 +12,7 @@ use crate::StoreError;
 use crate::blobs::{BlobStorage, Blobs, StagedBlob};
 use crate::cache::RowCache;
 use crate::change::{
-    Append, AppendOutcome, Change, ChangeOutcome, CosignatureRow, FixedTags, ManifestPut, NewPlacement, Outcome,
-    RegistryChange, SeenChange,
+    Append, AppendOutcome, Change, ChangeOutcome, CosignatureRow, NewPlacement, Outcome, RegistryChange, SeenChange,
 };
 use crate::copy::RESTORED;
 use crate::durable::{Folders, make_private, must_sync, sync_folder};
@@ -168,31 +167,6 @@ impl Store {
     /// Hides content from a repository; false if it did not hold it.
     pub async fn delete_blob(&self, repository: RepositoryName, digest: Digest) -> Result<bool, StoreError> {
         Ok(self.writer.write(Change::DeleteBlob { repository, digest }).await? == Outcome::Done)
-    }
-
-    /// Keeps a manifest and moves tags to it, all or nothing.
-    pub async fn put_manifest(&self, put: ManifestPut) -> Result<ChangeOutcome, StoreError> {
-        self.change(RegistryChange::PutManifest(Box::new(put))).await
-    }
-
-    /// Removes a tag.
-    pub async fn delete_tag(
-        &self,
-        repository: RepositoryName,
-        tag: Tag,
-        fixed: FixedTags,
-    ) -> Result<ChangeOutcome, StoreError> {
-        self.change(RegistryChange::DeleteTag { repository, tag, fixed }).await
-    }
-
-    /// Removes a manifest and every tag on it.
-    pub async fn delete_manifest(
-        &self,
-        repository: RepositoryName,
-        digest: Digest,
-        fixed: FixedTags,
-    ) -> Result<ChangeOutcome, StoreError> {
-        self.change(RegistryChange::DeleteManifest { repository, digest, fixed }).await
     }
 
     /// Changes what a repository shows.

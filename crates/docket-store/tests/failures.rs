@@ -6,7 +6,9 @@ use std::path::Path;
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::keys::DataFolder;
-use docket_store::{BlobStorage, ChangeOutcome, FixedTags, ManifestPut, NewManifest, Store, StoreError};
+use docket_store::{
+    BlobStorage, ChangeOutcome, FixedTags, ManifestPut, NewManifest, RegistryChange, Store, StoreError,
+};
 use futures_util::future::join_all;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -54,7 +56,7 @@ async fn fail_one_of_a_group(trigger: &'static str) -> StoreError {
     execute(&data, trigger).await;
 
     // The queue takes all of them before the writer first runs, so they are one group.
-    let answers = join_all((0..40).map(|n| store.put_manifest(put(n, n == 17)))).await;
+    let answers = join_all((0..40).map(|n| store.change(put(n, n == 17)))).await;
     let mut failures = Vec::new();
     for (n, answer) in answers.into_iter().enumerate() {
         match answer {
@@ -67,7 +69,7 @@ async fn fail_one_of_a_group(trigger: &'static str) -> StoreError {
     assert_all_but_17_stand(&store).await;
 
     // The writer is none the worse for it, and gives new names numbers that are free.
-    assert_eq!(store.put_manifest(put(40, false)).await.expect("answered"), ChangeOutcome::Stored { absent: 0 });
+    assert_eq!(store.change(put(40, false)).await.expect("answered"), ChangeOutcome::Stored { absent: 0 });
     assert_stands(&store, 40).await;
     store.close().await;
     let store = Store::open(DataFolder::new(&data), BlobStorage::Files).await.expect("opened");
@@ -90,9 +92,9 @@ async fn assert_stands(store: &Store, n: usize) {
     assert_eq!(row.bytes, content(n).as_bytes(), "manifest {n}");
 }
 
-fn put(n: usize, refused: bool) -> ManifestPut {
+fn put(n: usize, refused: bool) -> RegistryChange {
     let bytes = content(n);
-    ManifestPut {
+    RegistryChange::PutManifest(Box::new(ManifestPut {
         repository: repository(n),
         manifest: NewManifest {
             digest: Digest::of(Algorithm::Sha256, bytes.as_bytes()),
@@ -105,7 +107,7 @@ fn put(n: usize, refused: bool) -> ManifestPut {
         optional: Vec::new(),
         fixed: FixedTags::none(),
         tags: vec![tag(if refused { REFUSED } else { "latest" })],
-    }
+    }))
 }
 
 fn repository(n: usize) -> RepositoryName {

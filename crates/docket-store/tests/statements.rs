@@ -5,7 +5,7 @@ use docket_oci::name::{Reference, RepositoryName};
 use docket_store::keys::DataFolder;
 use docket_store::{
     Append, AppendOutcome, BatchRow, BlobBody, ChangeOutcome, ClaimFilter, CosignatureRow, FixedTags, HeadRow, NewBlob,
-    NewEntry, NewManifest, NewPlacement, NewReferrer, ObservationRow, ObservedRow, Store,
+    NewEntry, NewManifest, NewPlacement, NewReferrer, ObservationRow, ObservedRow, RegistryChange, Store,
 };
 
 /// One more than the largest statement, then one of each smaller size, then single rows.
@@ -79,11 +79,13 @@ async fn an_empty_store_has_nothing_to_delete_or_mount() {
     let (_folder, store) = empty().await;
     let absent = digest("absent");
     assert!(!store.delete_blob(repository(0), absent).await.expect("answered"));
-    let none = FixedTags::none;
-    let gone = store.delete_manifest(repository(0), absent, none()).await.expect("answered");
-    assert_eq!(gone, ChangeOutcome::NotFound);
-    let gone = store.delete_tag(repository(0), "v1".parse().expect("a tag"), none()).await.expect("answered");
-    assert_eq!(gone, ChangeOutcome::NotFound);
+    let (repo, fixed, tag) = (repository(0), FixedTags::none(), "v1".parse().expect("a tag"));
+    for change in [
+        RegistryChange::DeleteManifest { repository: repo.clone(), digest: absent, fixed: fixed.clone() },
+        RegistryChange::DeleteTag { repository: repo, tag, fixed },
+    ] {
+        assert_eq!(store.change(change).await.expect("answered"), ChangeOutcome::NotFound);
+    }
     assert!(!store.mount_blob(repository(0), repository(1), absent, 7).await.expect("answered"));
     assert!(store.repositories("", 10).await.expect("answered").is_empty());
     store.close().await;

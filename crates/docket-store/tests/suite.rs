@@ -6,7 +6,7 @@ use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::keys::{DataFolder, INLINE_BYTES_MAX};
 use docket_store::{
     Append, AppendOutcome, BatchRow, BlobBody, BlobReader, BlobSource, BlobStorage, ChangeOutcome, ClaimFilter,
-    FixedTags, HeadRow, ManifestPut, NewEntry, NewManifest, NewReferrer, Store, StoreError,
+    FixedTags, HeadRow, ManifestPut, NewEntry, NewManifest, NewReferrer, RegistryChange, Store, StoreError,
 };
 use sqlx::Connection as _;
 
@@ -41,6 +41,18 @@ impl Fixture {
         let staged = staging.finish(&digest).await.expect("finished");
         self.store.put_blob(repo(repository), staged, NOW).await.expect("stored");
         digest
+    }
+
+    async fn put_manifest(&self, put: ManifestPut) -> Result<ChangeOutcome, StoreError> {
+        self.store.change(RegistryChange::PutManifest(Box::new(put))).await
+    }
+
+    async fn delete_tag(&self, tag: Tag, fixed: FixedTags) -> Result<ChangeOutcome, StoreError> {
+        self.store.change(RegistryChange::DeleteTag { repository: repo("a"), tag, fixed }).await
+    }
+
+    async fn delete_manifest(&self, digest: Digest, fixed: FixedTags) -> Result<ChangeOutcome, StoreError> {
+        self.store.change(RegistryChange::DeleteManifest { repository: repo("a"), digest, fixed }).await
     }
 
     fn put(repository: &str, content: &str, tags: &[&str], blobs: &[Digest]) -> ManifestPut {
@@ -180,7 +192,7 @@ async fn a_manifest_that_lacks_blobs_changes_nothing() {
     let fixture = Fixture::new().await;
     let missing = Digest::sha256([5; 32]);
     let put = Fixture::put("a", "{}", &["v1"], &[missing]);
-    assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), ChangeOutcome::Missing(vec![missing]));
+    assert_eq!(fixture.put_manifest(put).await.expect("answered"), ChangeOutcome::Missing(vec![missing]));
     assert!(!fixture.store.has_repository(&repo("a")).await.expect("read"));
     assert!(fixture.store.tags(&repo("a"), "", 10).await.expect("read").is_none());
 }
@@ -193,9 +205,9 @@ async fn a_manifest_may_lack_its_optional_parts_and_they_are_counted() {
     let child = Fixture::put("a", "{child}", &[], &[]);
     let elsewhere = Digest::of(Algorithm::Sha256, b"a blob of another repository");
     let optional = vec![absent, blob, child.manifest.digest, elsewhere];
-    fixture.store.put_manifest(child).await.expect("answered");
+    fixture.put_manifest(child).await.expect("answered");
     let put = ManifestPut { optional, ..Fixture::put("a", "{parent}", &["v1"], &[blob]) };
-    assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), ChangeOutcome::Stored { absent: 2 });
+    assert_eq!(fixture.put_manifest(put).await.expect("answered"), ChangeOutcome::Stored { absent: 2 });
     assert!(fixture.store.manifest(&repo("a"), &Reference::Tag(tag("v1"))).await.expect("read").is_some());
 }
 
@@ -205,21 +217,21 @@ async fn a_tag_moves_at_once_and_deletes_are_seen_at_once() {
     let by_tag = Reference::Tag(tag("v1"));
     for content in ["{1}", "{2}", "{1}"] {
         let put = Fixture::put("a", content, &["v1", "also"], &[]);
-        assert_eq!(fixture.store.put_manifest(put).await.expect("answered"), ChangeOutcome::Stored { absent: 0 });
+        assert_eq!(fixture.put_manifest(put).await.expect("answered"), ChangeOutcome::Stored { absent: 0 });
         let row = fixture.store.manifest(&repo("a"), &by_tag).await.expect("read").expect("found");
         assert_eq!(row.bytes, content.as_bytes());
     }
     let second = Reference::Digest(Digest::of(Algorithm::Sha256, b"{2}"));
     assert!(fixture.store.manifest(&repo("a"), &second).await.expect("read").is_some());
-    let gone = fixture.store.delete_tag(repo("a"), tag("also"), FixedTags::none()).await.expect("answered");
+    let gone = fixture.delete_tag(tag("also"), FixedTags::none()).await.expect("answered");
     assert_eq!(gone, ChangeOutcome::Deleted);
     assert!(fixture.store.manifest(&repo("a"), &Reference::Tag(tag("also"))).await.expect("read").is_none());
     let first = Digest::of(Algorithm::Sha256, b"{1}");
-    let gone = fixture.store.delete_manifest(repo("a"), first, FixedTags::none()).await.expect("answered");
+    let gone = fixture.delete_manifest(first, FixedTags::none()).await.expect("answered");
     assert_eq!(gone, ChangeOutcome::Deleted);
     assert!(fixture.store.manifest(&repo("a"), &by_tag).await.expect("read").is_none());
     assert_eq!(fixture.store.tags(&repo("a"), "", 10).await.expect("read"), Some(vec![]));
-    let gone = fixture.store.delete_manifest(repo("a"), first, FixedTags::none()).await.expect("answered");
+    let gone = fixture.delete_manifest(first, FixedTags::none()).await.expect("answered");
     assert_eq!(gone, ChangeOutcome::NotFound);
 }
 
@@ -227,7 +239,7 @@ async fn a_tag_moves_at_once_and_deletes_are_seen_at_once() {
 async fn tags_come_in_byte_order_and_in_pages() {
     let fixture = Fixture::new().await;
     let put = Fixture::put("a", "{}", &["b", "B", "_", "a10", "a1"], &[]);
-    fixture.store.put_manifest(put).await.expect("answered");
+    fixture.put_manifest(put).await.expect("answered");
     let page = fixture.store.tags(&repo("a"), "B", 3).await.expect("read").expect("a repository");
     assert_eq!(page, ["_", "a1", "a10"].map(tag));
 }
@@ -239,7 +251,7 @@ async fn referrers_are_found_by_subject_whether_or_not_it_stands() {
     for content in ["{a}", "{b}"] {
         let mut put = Fixture::put("a", content, &[], &[]);
         put.manifest = manifest(content, Some(subject));
-        fixture.store.put_manifest(put).await.expect("answered");
+        fixture.put_manifest(put).await.expect("answered");
     }
     let find = async |artifact_type, last, limit| {
         let found =
@@ -264,7 +276,7 @@ async fn many_writers_share_groups_and_all_are_answered() {
                 let blob = fixture.push(&format!("r{}", n % 7), content.as_bytes()).await;
                 let put =
                     Fixture::put(&format!("r{}", n % 7), &format!("{{{n}}}"), &[&format!("t{n}"), "latest"], &[blob]);
-                fixture.store.put_manifest(put).await.expect("answered")
+                fixture.put_manifest(put).await.expect("answered")
             })
         })
         .collect();
@@ -386,7 +398,7 @@ async fn fixed_tags_are_made_but_neither_moved_nor_removed() {
     let fixture = Fixture::new().await;
     let fixed = || FixedTags::new(|tag| tag.as_str().starts_with('v'));
     let put = |content: &str, tags: &[&str]| ManifestPut { fixed: fixed(), ..Fixture::put("a", content, tags, &[]) };
-    let answer = async |put| fixture.store.put_manifest(put).await.expect("answered");
+    let answer = async |put| fixture.put_manifest(put).await.expect("answered");
     assert_eq!(answer(put("one", &["v1", "latest"])).await, STORED);
     // The same again changes nothing; another content under one of several tags, nothing at all.
     assert_eq!(answer(put("one", &["v1"])).await, STORED);
@@ -394,11 +406,11 @@ async fn fixed_tags_are_made_but_neither_moved_nor_removed() {
     assert_eq!(fixture.store.tags(&repo("a"), "", 10).await.expect("read"), Some(vec![tag("latest"), tag("v1")]));
     assert_eq!(answer(put("two", &["latest", "v2"])).await, STORED);
     let one = manifest("one", None).digest;
-    let by_tag = fixture.store.delete_tag(repo("a"), tag("v1"), fixed()).await.expect("answered");
+    let by_tag = fixture.delete_tag(tag("v1"), fixed()).await.expect("answered");
     assert_eq!(by_tag, ChangeOutcome::TagFixed(tag("v1")));
-    let by_digest = fixture.store.delete_manifest(repo("a"), one, fixed()).await.expect("answered");
+    let by_digest = fixture.delete_manifest(one, fixed()).await.expect("answered");
     assert_eq!(by_digest, ChangeOutcome::TagFixed(tag("v1")));
-    let absent = fixture.store.delete_tag(repo("a"), tag("v3"), fixed()).await.expect("answered");
+    let absent = fixture.delete_tag(tag("v3"), fixed()).await.expect("answered");
     assert_eq!(absent, ChangeOutcome::NotFound);
     assert_eq!(
         fixture.store.manifest(&repo("a"), &Reference::Tag(tag("v1"))).await.expect("read").expect("stands").digest,
@@ -412,7 +424,7 @@ async fn of_many_who_make_a_fixed_tag_at_once_one_wins() {
     let contents: Vec<_> = (0..40).map(|number| format!("content {number}")).collect();
     let puts = contents.iter().map(|content| {
         let put = ManifestPut { fixed: FixedTags::all(), ..Fixture::put("a", content, &["v1"], &[]) };
-        fixture.store.put_manifest(put)
+        fixture.put_manifest(put)
     });
     let answers: Vec<_> =
         futures_util::future::join_all(puts).await.into_iter().map(|put| put.expect("answered")).collect();
