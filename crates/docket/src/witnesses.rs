@@ -62,7 +62,7 @@ impl Witnesses {
     }
 
     /// Asks all of them about the newest tree, before anything is signed: one that knows a larger tree shows that the whole
-    /// data folder was rolled back. One that does not answer in time is heard later, by [`Self::run`].
+    /// data folder was rolled back. One that does not answer in time is heard later, by [`Self::follow`].
     async fn greet(&self) -> anyhow::Result<Vec<Known>> {
         let size = self.instance.tree_size();
         let sizes = self.instance.cosigned_sizes().await?;

@@ -6,7 +6,7 @@ use docket_proof::log_policy::{LogPolicy, Witnessed};
 use sqlx::Connection as _;
 
 use super::{checkpoint, register};
-use crate::harness::{Ask as _, Mood, Server, Shell, Site, Witness};
+use crate::harness::{Ask as _, Issuer, Mood, Server, Shell, Site, Witness};
 
 /// Writes a policy and starts a server with it.
 fn start(site: &Site, policy: &str) -> Server {
@@ -178,8 +178,8 @@ async fn answers_that_are_no_cosignature_change_nothing() {
     site.fsck_clean();
 }
 
-#[tokio::test]
-async fn a_folder_that_was_rolled_back_whole_signs_nothing() {
+/// A folder as it was at two entries, and a witness that has cosigned five.
+async fn rolled_back() -> (Site, Issuer, Witness, String) {
     let site = Site::new();
     let issuer = site.admit("wabbit");
     let witness = Witness::start("witness.example/w", site.log_key());
@@ -189,6 +189,12 @@ async fn a_folder_that_was_rolled_back_whole_signs_nothing() {
     register(&server, &issuer, 0..3).await;
     published(&site, &server, 5).await;
     server.stop().await;
+    (older, issuer, witness, policy)
+}
+
+#[tokio::test]
+async fn a_folder_that_was_rolled_back_whole_signs_nothing() {
+    let (older, issuer, witness, policy) = rolled_back().await;
 
     // Database, guard, keys: all of it is of yesterday.
     let server = start(&older, &policy);
@@ -205,15 +211,7 @@ async fn a_folder_that_was_rolled_back_whole_signs_nothing() {
 
 #[tokio::test]
 async fn a_witness_that_comes_late_still_tells_of_a_rollback() {
-    let site = Site::new();
-    let issuer = site.admit("wabbit");
-    let witness = Witness::start("witness.example/w", site.log_key());
-    let policy = policy_with(&site, &witness);
-    let older = site.copy();
-    let server = start(&site, &policy);
-    register(&server, &issuer, 0..3).await;
-    published(&site, &server, 5).await;
-    server.stop().await;
+    let (older, issuer, witness, policy) = rolled_back().await;
 
     witness.becomes(Mood::Silent);
     let server = start(&older, &policy);
