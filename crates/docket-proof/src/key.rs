@@ -9,6 +9,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pem_rfc7468::LineEnding;
+use zeroize::Zeroizing;
 
 use crate::crypto::{CheckedKey, KeyPair, SignatureAlgorithm};
 
@@ -16,6 +17,7 @@ pub use cose_key::{KEY_SET_KEYS_MAX, key_set, parse_key_set};
 pub use error::KeyError;
 pub use file::{KEY_FILE_BYTES_MAX, KeyFile, PublicKeyFile};
 pub use issuer::{ISSUER_CHARS_MAX, Issuer, IssuerError};
+pub use sealed::{PASSPHRASE_BYTES_MAX, Passphrase, is_sealed, seal, unseal};
 
 pub(crate) use file::{split_private, to_private_pem};
 pub(crate) use issuer::check_uri;
@@ -24,6 +26,7 @@ mod cose_key;
 mod error;
 mod file;
 mod issuer;
+mod sealed;
 mod spki_form;
 
 /// A key that signatures are verified with, checked to be one of its kind.
@@ -143,7 +146,7 @@ impl SigningKey {
 
     /// Reads an unencrypted PKCS#8 PEM block labelled `PRIVATE KEY`. For files with a preamble see [`KeyFile`].
     pub fn from_pkcs8_pem(pem: &str) -> Result<Self, KeyError> {
-        let der = file::decode_pem(PRIVATE_LABEL, pem)?;
+        let der = Zeroizing::new(file::decode_pem(PRIVATE_LABEL, pem)?);
         Self::holding(KeyPair::from_pkcs8(&der).map_err(|_| KeyError::NotPkcs8)?)
     }
 
@@ -194,6 +197,7 @@ fn encode_pem(label: &str, der: &[u8]) -> String {
 
 const PUBLIC_LABEL: &str = "PUBLIC KEY";
 const PRIVATE_LABEL: &str = "PRIVATE KEY";
+const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,13 @@ pub struct BatchSeal {
     pub signature: Vec<u8>,
 }
 
+/// A tree head that waits for its signature, wherever the key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsignedSeal {
+    protected: Vec<u8>,
+    root: Hash,
+}
+
 /// A well-formed receipt that was not verified yet: what it says is said by nobody so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
@@ -67,12 +74,10 @@ impl BatchSeal {
     ///
     /// `signed_at` is in seconds since 1970.
     pub fn sign(key: &SigningKey, service: &Issuer, log: &str, signed_at: i64, tree_size: u64, root: &Hash) -> Self {
-        let labels: Map<'_> =
-            vec![(label::VDS.into(), VDS_RFC9162_SHA256.into()), (Item::Text(TREE_SIZE_LABEL), tree_size.into())];
-        let protected =
-            header::encode(key.algorithm(), Some(key.public().thumbprint()), service, log, Some(signed_at), labels);
-        let signature = key.sign(&to_be_signed(&protected, root));
-        Self { protected, signature }
+        let (algorithm, kid) = (key.algorithm(), key.public().thumbprint());
+        let unsigned = UnsignedSeal::new(algorithm, kid, service, log, signed_at, tree_size, root);
+        let signature = key.sign(&unsigned.to_be_signed());
+        unsigned.signed(signature)
     }
 
     /// Checks the signature over `root` with `key`.
@@ -93,6 +98,33 @@ impl BatchSeal {
             signature: &self.signature,
         }
         .encode()
+    }
+}
+
+impl UnsignedSeal {
+    /// What [`BatchSeal::sign`] signs, for a key that is known by its name alone.
+    pub fn new(
+        algorithm: SignatureAlgorithm,
+        key: Thumbprint,
+        service: &Issuer,
+        log: &str,
+        signed_at: i64,
+        tree_size: u64,
+        root: &Hash,
+    ) -> Self {
+        let labels: Map<'_> =
+            vec![(label::VDS.into(), VDS_RFC9162_SHA256.into()), (Item::Text(TREE_SIZE_LABEL), tree_size.into())];
+        Self { protected: header::encode(algorithm, Some(key), service, log, Some(signed_at), labels), root: *root }
+    }
+
+    /// The bytes to sign.
+    pub fn to_be_signed(&self) -> Vec<u8> {
+        to_be_signed(&self.protected, &self.root)
+    }
+
+    /// Takes the signature as it is; [`BatchSeal::verify`] says whether it holds.
+    pub fn signed(self, signature: Vec<u8>) -> BatchSeal {
+        BatchSeal { protected: self.protected, signature }
     }
 }
 

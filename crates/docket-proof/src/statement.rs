@@ -18,7 +18,7 @@ use crate::subject::Subject;
 use crate::x509::{Chain, ChainError, Facts, Fingerprint, Roots};
 
 pub use crate::header::HeaderError;
-pub use draft::Draft;
+pub use draft::{Draft, UnsignedStatement};
 pub use error::StatementError;
 pub use presented::{PayloadMatch, PresentedStatement};
 

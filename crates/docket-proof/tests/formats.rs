@@ -84,7 +84,7 @@ fn key_files_are_written_as_they_were() {
         (golden_text!("service.key"), golden_text!("service.pub")),
     ] {
         let file = KeyFile::parse(private).expect("a golden key");
-        assert_eq!(file.to_text(), private);
+        assert_eq!(*file.to_text(), private);
         assert_eq!(file.to_public().to_text(), public);
         assert_eq!(PublicKeyFile::parse(public), Ok(file.to_public()));
     }

@@ -1,6 +1,6 @@
 //! Why something is not a key that can be used here.
 
-use super::{IssuerError, KEY_FILE_BYTES_MAX, KEY_SET_KEYS_MAX};
+use super::{IssuerError, KEY_FILE_BYTES_MAX, KEY_SET_KEYS_MAX, PASSPHRASE_BYTES_MAX};
 use crate::cbor::CborError;
 
 /// Why something is not a key that can be used here: the fault of whoever wrote the file or the key set.
@@ -41,6 +41,30 @@ pub enum KeyError {
     /// The preamble names an issuer that is none.
     #[error("issuer in key file: {0}")]
     Issuer(#[from] IssuerError),
+    /// The private key is encrypted, and there is no passphrase.
+    #[error("the private key is encrypted, and no passphrase was given")]
+    Sealed,
+    /// The passphrase does not open the file, or the file was changed.
+    #[error("the passphrase does not open the private key")]
+    WrongPassphrase,
+    /// Encrypting what is encrypted.
+    #[error("the private key is encrypted already; decrypt it first to change its passphrase")]
+    SealedAlready,
+    /// Not an EncryptedPrivateKeyInfo.
+    #[error("not an encrypted PKCS#8 private key")]
+    NotSealed,
+    /// Encrypted in a way that is not read here.
+    #[error(
+        "the private key is encrypted in a way that is not read here; encrypt it with PBES2, by scrypt or by PBKDF2 with SHA-2, and AES: \
+         openssl pkcs8 -topk8 -scrypt"
+    )]
+    SealKind,
+    /// Opening the file would cost more than a key file may ask for.
+    #[error("the private key's encryption asks for more memory or time than is spent on a key file here")]
+    SealTooDear,
+    /// A passphrase that is none.
+    #[error("a passphrase is one line of 1 to {PASSPHRASE_BYTES_MAX} bytes")]
+    BadPassphrase,
     /// Not a DER SubjectPublicKeyInfo.
     #[error("not a public key in SubjectPublicKeyInfo form")]
     NotSpki,

@@ -9,13 +9,15 @@
 //! Text before the block is explanatory to other readers (RFC 7468 §2); openssl skips it.
 
 use pem_rfc7468::decode_vec;
+use zeroize::Zeroizing;
 
-use super::{Issuer, KeyError, PRIVATE_LABEL, PUBLIC_LABEL, PublicKey, SigningKey, encode_pem};
+use super::{ENCRYPTED_LABEL, Issuer, KeyError, PRIVATE_LABEL, PUBLIC_LABEL, PublicKey, SigningKey, encode_pem};
 
 /// Most bytes a key file may have.
 pub const KEY_FILE_BYTES_MAX: usize = 65_536;
 
-/// A `.key` file: a private key (PKCS#8, unencrypted) and the issuer it signs as.
+/// A `.key` file: a private key (PKCS#8) and the issuer it signs as. One under a passphrase is opened with [`unseal`](super::unseal)
+/// first.
 #[derive(Debug, Clone)]
 pub struct KeyFile {
     /// Who signs with the key; `None` for a key without another name than its thumbprint.
@@ -41,8 +43,8 @@ impl KeyFile {
     }
 
     /// The text of the file. It is a secret.
-    pub fn to_text(&self) -> String {
-        preamble(self.issuer.as_ref()) + &self.key.to_pkcs8_pem()
+    pub fn to_text(&self) -> Zeroizing<String> {
+        Zeroizing::new(preamble(self.issuer.as_ref()) + &self.key.to_pkcs8_pem())
     }
 
     /// The `.pub` file that belongs to this one.
@@ -65,14 +67,14 @@ impl PublicKeyFile {
 }
 
 /// The issuer that the preamble of a private key file names, and the PKCS#8 DER in its block.
-pub(crate) fn split_private(text: &str) -> Result<(Option<Issuer>, Vec<u8>), KeyError> {
+pub(crate) fn split_private(text: &str) -> Result<(Option<Issuer>, Zeroizing<Vec<u8>>), KeyError> {
     let (issuer, pem) = split(PRIVATE_LABEL, text)?;
-    Ok((issuer, decode_pem(PRIVATE_LABEL, pem)?))
+    Ok((issuer, Zeroizing::new(decode_pem(PRIVATE_LABEL, pem)?)))
 }
 
 /// The text of a private key file. It is a secret.
-pub(crate) fn to_private_pem(issuer: Option<&Issuer>, der: &[u8]) -> String {
-    preamble(issuer) + &encode_pem(PRIVATE_LABEL, der)
+pub(crate) fn to_private_pem(issuer: Option<&Issuer>, der: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(preamble(issuer) + &encode_pem(PRIVATE_LABEL, der))
 }
 
 /// The content of the one PEM block with `label`, which must start the text and end it.
@@ -85,6 +87,9 @@ pub(super) fn decode_pem(label: &'static str, pem: &str) -> Result<Vec<u8>, KeyE
     }
     let block = one_block(pem)?;
     let (found, der) = decode_vec(block.as_bytes()).map_err(|reason| KeyError::BadPem { reason })?;
+    if label == PRIVATE_LABEL && found == ENCRYPTED_LABEL {
+        return Err(KeyError::Sealed);
+    }
     if found != label {
         return Err(KeyError::WrongLabel { expected: label, found: found.to_owned() });
     }
@@ -103,19 +108,25 @@ fn one_block(pem: &str) -> Result<&str, KeyError> {
 
 /// The issuer that the preamble names, and the text from the PEM block on.
 fn split<'a>(label: &'static str, text: &'a str) -> Result<(Option<Issuer>, &'a str), KeyError> {
+    let (before, pem) = parts(label, text)?;
+    let mut issuer = None;
+    for uri in before.lines().filter_map(|line| line.strip_prefix(ISSUER_PREFIX)) {
+        if issuer.replace(uri.trim().parse()?).is_some() {
+            return Err(KeyError::IssuerTwice);
+        }
+    }
+    Ok((issuer, pem))
+}
+
+/// The text before the PEM block, and the text from it on.
+pub(super) fn parts<'a>(label: &'static str, text: &'a str) -> Result<(&'a str, &'a str), KeyError> {
     if text.len() > KEY_FILE_BYTES_MAX {
         return Err(KeyError::FileTooLarge { bytes: text.len() });
     }
-    let mut issuer = None;
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         if line.starts_with(BEGIN) {
-            return Ok((issuer, &text[offset..]));
-        }
-        if let Some(uri) = line.strip_prefix(ISSUER_PREFIX)
-            && issuer.replace(uri.trim().parse()?).is_some()
-        {
-            return Err(KeyError::IssuerTwice);
+            return Ok(text.split_at(offset));
         }
         offset += line.len();
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use super::{NoteError, NoteSignature};
 use crate::crypto::{ED25519_KEY_BYTES, Ed25519KeyPair, Ed25519Point, sha256_of_parts};
@@ -176,7 +177,7 @@ impl NoteSigner {
     }
 
     /// The text of the key's file, which names whose it is. It is a secret.
-    pub fn to_text(&self, issuer: &Issuer) -> String {
+    pub fn to_text(&self, issuer: &Issuer) -> Zeroizing<String> {
         self.pair.with_pkcs8(|der| to_private_pem(Some(issuer), der))
     }
 

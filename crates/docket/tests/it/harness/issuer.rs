@@ -1,7 +1,7 @@
 //! An issuer: signs statements about artifacts, and sends them.
 
 use docket_oci::digest::Digest;
-use docket_proof::key::{KeyFile, PublicKey, SigningKey};
+use docket_proof::key::{KeyFile, PublicKey, SigningKey, parse_key_set};
 use docket_proof::receipt::Receipt;
 use docket_proof::statement::{Content, Draft, SignedStatement};
 use docket_proof::subject::Subject;
@@ -44,7 +44,7 @@ impl Issuer {
 
     /// What the issuer keeps.
     pub(crate) fn key_file(&self) -> String {
-        KeyFile { issuer: Some(self.identity.clone()), key: self.key.clone() }.to_text()
+        KeyFile { issuer: Some(self.identity.clone()), key: self.key.clone() }.to_text().to_string()
     }
 
     /// Signs a statement about a document about an artifact.
@@ -75,6 +75,14 @@ impl Server {
     /// Posts a statement to the standard resource.
     pub(crate) async fn register(&self, statement: &[u8]) -> Answer {
         self.request("POST", "/entries").header("content-type", COSE).body(statement.to_vec()).answer().await
+    }
+}
+
+impl Server {
+    /// The keys of receipts that it publishes, the one in force first.
+    pub(crate) async fn published_keys(&self) -> Vec<PublicKey> {
+        let set = self.request("GET", "/.well-known/scitt-keys").header("accept", "application/cbor").expect(200).await;
+        parse_key_set(&set.body).expect("a key set").into_iter().map(|key| key.expect("a key we know")).collect()
     }
 }
 
