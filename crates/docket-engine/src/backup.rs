@@ -8,6 +8,7 @@ use std::path::Path;
 
 use docket_store::keys::DataFolder;
 use docket_store::{Copied, FORMAT_VERSION, GuardPoint, HeadGuard, StoreError, make_private, sync_folder};
+use zeroize::Zeroizing;
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
@@ -38,6 +39,8 @@ impl Instance {
     pub async fn backup(&self, permit: &Permit, to: &Path) -> Result<Backup, EngineError> {
         permit.scope(Right::Admin)?;
         empty_or_new(to)?;
+        // Rows and keys are copied one after the other; they must speak of the same keys.
+        let _no_change = self.keys_change.lock().await;
         let (from, to) = (self.store.folder().clone(), DataFolder::new(to));
         let created_at = self.clock.now();
         let copied = self.store.copy_to(&to).await?;
@@ -123,8 +126,12 @@ fn empty_or_new(folder: &Path) -> Result<(), EngineError> {
 fn copy_keys(from: &DataFolder, to: &DataFolder) -> Result<(), EngineError> {
     for key in [DataFolder::receipt_key, DataFolder::statement_key, DataFolder::checkpoint_key] {
         let (from, to) = (key(from), key(to));
-        let key = fs::read(&from).map_err(|source| StoreError::File { verb: "read", path: from, source })?;
-        write_secret(&to, &key)?;
+        match fs::read(&from).map(Zeroizing::new) {
+            Ok(key) => write_secret(&to, &key)?,
+            // A signing command has it.
+            Err(failure) if failure.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StoreError::File { verb: "read", path: from, source }.into()),
+        }
     }
     Ok(())
 }

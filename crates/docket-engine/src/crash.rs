@@ -11,6 +11,10 @@ pub enum CrashPoint {
     AfterCommit,
     /// The guard has moved, nobody was answered.
     AfterGuard,
+    /// A key entry is committed and guarded, the new key has not got its file yet.
+    BeforeKeyInstall,
+    /// The new key has its file, whose name is not synced.
+    AfterKeyInstall,
     /// Everyone was answered, a full tile is about to be written.
     DuringExport,
 }
@@ -32,6 +36,8 @@ impl FromStr for CrashPoint {
             "before-commit" => Ok(Self::BeforeCommit),
             "after-commit" => Ok(Self::AfterCommit),
             "after-guard" => Ok(Self::AfterGuard),
+            "before-key-install" => Ok(Self::BeforeKeyInstall),
+            "after-key-install" => Ok(Self::AfterKeyInstall),
             "during-export" => Ok(Self::DuringExport),
             _ => Err(UnknownCrashPoint(text.to_owned())),
         }
@@ -40,5 +46,7 @@ impl FromStr for CrashPoint {
 
 /// The name is none of the points.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no crash point; known: before-commit, after-commit, after-guard, during-export")]
+#[error(
+    "{0:?} is no crash point; known: before-commit, after-commit, after-guard, before-key-install, after-key-install, during-export"
+)]
 pub struct UnknownCrashPoint(String);

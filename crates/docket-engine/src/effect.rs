@@ -9,6 +9,8 @@ use docket_proof::statement::{Content, SignedStatement};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::keys::KEY_TYPE;
+
 /// Content type of an entry that admits an issuer: by its key, `{"name", "issuer", "public_key"}`, the key as SPKI PEM; or by
 /// certificate, `{"name", "roots", "issuers"}` and perhaps `"extended_key_usage"`: PEM certificates, the patterns of its
 /// `iss`, an OID.
@@ -17,7 +19,7 @@ pub const ISSUER_TYPE: &str = "application/vnd.docket.issuer.v1+json";
 pub const ISSUER_REMOVAL_TYPE: &str = "application/vnd.docket.issuer-removal.v1+json";
 
 /// Content types of all entries that change what is in force.
-pub(crate) const EFFECT_TYPES: [&str; 2] = [ISSUER_TYPE, ISSUER_REMOVAL_TYPE];
+pub(crate) const EFFECT_TYPES: [&str; 3] = [ISSUER_TYPE, ISSUER_REMOVAL_TYPE, KEY_TYPE];
 
 /// What an entry changes in force, from the next entry on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(crate) enum Effect {
     AdmitIssuer(Admission),
     /// The issuer that the operator calls so is admitted no more.
     RemoveIssuer { name: String },
+    /// A key of the service is replaced; `keys` knows which. Whatever was decided or signed before is decided again.
+    ReplaceKey,
 }
 
 /// An issuer that an entry admits.
@@ -41,7 +45,7 @@ impl Effect {
     /// Content type and payload of the entry; `None` where there is nothing to say.
     pub(crate) fn payload(&self) -> Option<(&'static str, Value)> {
         match self {
-            Self::None => None,
+            Self::None | Self::ReplaceKey => None,
             Self::AdmitIssuer(Admission { name, credential }) => {
                 let form = serde_json::to_value(AdmissionForm::of(name, credential));
                 Some((ISSUER_TYPE, form.expect("texts are JSON")))
@@ -63,6 +67,7 @@ impl Effect {
                 let RemovalPayload { name } = read(bytes)?;
                 Ok(Self::RemoveIssuer { name })
             }
+            KEY_TYPE => Ok(Self::ReplaceKey),
             _ => Ok(Self::None),
         }
     }
@@ -70,7 +75,7 @@ impl Effect {
     /// Changes what is in force; `entry` is the index of the entry that says so.
     pub(crate) fn apply(&self, policy: &mut Policy, entry: u64) {
         match self {
-            Self::None => {}
+            Self::None | Self::ReplaceKey => {}
             Self::AdmitIssuer(Admission { name, credential }) => {
                 policy.admit(AdmittedIssuer { name: name.clone(), credential: credential.clone(), entry });
             }

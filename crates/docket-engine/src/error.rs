@@ -7,6 +7,7 @@ use docket_proof::statement::StatementError;
 use docket_store::StoreError;
 
 use crate::access::{Account, Denied, WrongPermit};
+use crate::signer::SignerError;
 
 /// A use case that did not happen. Nothing was changed unless a variant says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +143,9 @@ pub enum EngineError {
     /// Operator: a name that is none.
     #[error("{0:?} is no issuer name; use 1 to 64 of a-z, 0-9, '-', '_' and '.'")]
     IssuerName(String),
+    /// Operator: a second change of keys, or one during a backup.
+    #[error("another key is being put in force, or a backup is being made; try again once that has ended")]
+    KeysBusy,
     /// Operator: a second collection while one is at work.
     #[error("a garbage collection is at work already; wait until it has ended")]
     Collecting,
@@ -181,6 +185,9 @@ pub enum EngineError {
     /// Environment: the batch could not be stored, and certainly was not.
     #[error("nothing was logged, try again: {0}")]
     NotLogged(std::sync::Arc<StoreError>),
+    /// Environment: there is no signature, so nothing was logged.
+    #[error("nothing was logged, try again: {0}")]
+    NotSigned(#[from] SignerError),
     /// Environment: one read of the ledger failed; nothing was changed.
     #[error("the ledger could not be read; nothing was logged, try again")]
     Unreadable,

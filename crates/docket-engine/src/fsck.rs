@@ -4,7 +4,7 @@ use docket_judge::policy::Policy;
 use docket_oci::digest::Digest;
 use docket_oci::manifest::Manifest;
 use docket_oci::name::{Reference, RepositoryName};
-use docket_proof::key::Issuer;
+use docket_proof::key::{Issuer, PublicKey};
 use docket_proof::merkle::{Frontier, Hash, leaf_hash};
 use docket_proof::receipt::Receipt;
 use docket_proof::statement::{EntryId, SignedStatement};
@@ -14,6 +14,7 @@ use crate::access::{Permit, Right};
 use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::instance::Instance;
+use crate::keys::{KEY_TYPE, KeyHistory, KeyRole};
 use crate::ledger::observation_rows;
 use crate::manifest::{new_manifest, parts, references};
 use crate::observe::{OBSERVATION_TYPE, Observation};
@@ -225,6 +226,19 @@ impl Instance {
         let head = self.ledger.head();
         let mut frontier = Frontier::new();
         let mut policy = Policy::new();
+        let genesis = self.store.entry(GENESIS_INDEX).await?.map(|row| SignedStatement::decode(&row.bytes));
+        let genesis = match genesis {
+            Some(Ok(statement)) => KeyHistory::of_genesis(statement),
+            Some(Err(failure)) => Err(failure.to_string()),
+            None => Err("it is missing".to_owned()),
+        };
+        let mut keys = match genesis {
+            Ok((keys, _)) => keys,
+            Err(problem) => {
+                report.problem(format!("entry {GENESIS_INDEX}: {problem}"));
+                return Ok(());
+            }
+        };
         while frontier.size() < head.size {
             let Some(batch) = self.store.batches(frontier.size(), 1).await?.pop() else {
                 report.problem(format!("no signed head covers entry {}", frontier.size()));
@@ -238,10 +252,12 @@ impl Instance {
             let leaves: Vec<Hash> = rows.iter().map(|row| leaf_hash(&row.bytes)).collect();
             let grown = frontier.append(&leaves);
             report.heads += 1;
-            self.check_head(&batch, &grown.root, report);
+            let signer = keys.in_force(KeyRole::Receipt).clone();
+            check_head(&batch, &grown.root, &signer, report);
             for (row, leaf) in rows.iter().zip(&leaves) {
                 report.entries += 1;
-                if let Err(problem) = self.check_entry(row, leaf, &batch, &mut policy).await? {
+                let checked = self.check_entry(row, leaf, (&batch, &signer), &mut policy, &mut keys).await?;
+                if let Err(problem) = checked {
                     report.problem(format!("entry {}: {problem}", row.index));
                 }
             }
@@ -249,6 +265,9 @@ impl Instance {
         }
         if frontier.size() == head.size && frontier.root() != head.root {
             report.problem("the newest head is not the root of the entries".to_owned());
+        }
+        if !self.ledger.keys().history.starts_with(&keys) {
+            report.problem("the service's keys are not what its key entries add up to".to_owned());
         }
         self.check_rest(head.size, report).await
     }
@@ -268,29 +287,14 @@ impl Instance {
         Ok(())
     }
 
-    fn check_head(&self, batch: &BatchRow, root: &Hash, report: &mut FsckReport) {
-        if batch.root != *root {
-            report.problem(format!("the head of size {} is not the root of its entries", batch.tree_size));
-        }
-        let seal =
-            docket_proof::receipt::BatchSeal { protected: batch.protected.clone(), signature: batch.signature.clone() };
-        if let Err(failure) = seal.verify(self.ledger.identity().receipt_key.public(), root) {
-            report.problem(format!("the head of size {}: {failure}", batch.tree_size));
-        }
-        // Put together only to read the header; the path is no proof of anything.
-        let signed_at = Receipt::decode(&seal.receipt(0, batch.tree_size, &[*root])).map(|receipt| receipt.signed_at());
-        if signed_at != Ok(batch.logged_at) {
-            report.problem(format!("the head of size {} was not signed when its row says", batch.tree_size));
-        }
-    }
-
     /// Checks one entry: its id, its leaf, who signed it, its receipt, its row in the query index, its placements.
     async fn check_entry(
         &self,
         row: &EntryRow,
         leaf: &Hash,
-        batch: &BatchRow,
+        (batch, signer): (&BatchRow, &PublicKey),
         policy: &mut Policy,
+        keys: &mut KeyHistory,
     ) -> Result<Result<(), String>, EngineError> {
         if *EntryId::of(&row.bytes).as_bytes() != row.entry_id || row.leaf != *leaf {
             return Ok(Err("its bytes are not those that were logged".to_owned()));
@@ -305,7 +309,7 @@ impl Instance {
         let observation = Observation::of(&statement);
         let own = issuer == identity.service;
         let verified = if own {
-            let verified = statement.verify(identity.statement_key.public()).map_err(|failure| failure.to_string());
+            let verified = statement.verify(keys.in_force(KeyRole::Statement)).map_err(|failure| failure.to_string());
             verified.map(|statement| (statement, GENESIS_INDEX))
         } else {
             let identified = policy.identify(statement, row.decided_at).map_err(|failure| failure.to_string());
@@ -328,13 +332,20 @@ impl Instance {
                 Err(failure) => return Ok(Err(failure)),
             }
         }
+        if own && claim_type == KEY_TYPE {
+            if row.index + 1 != batch.tree_size {
+                return Ok(Err("it puts a key in force, but it is not the last of its batch".to_owned()));
+            }
+            if let Err(problem) = keys.take(&statement, row.index, self.log()) {
+                return Ok(Err(problem));
+            }
+        }
         if row.tree_size != batch.tree_size {
             return Ok(Err(format!("its row names the head of size {}", row.tree_size)));
         }
         if batch.tree_size > 1 {
             let receipt = self.ledger.first_receipt(row).await?;
-            let proved = Receipt::decode(&receipt)
-                .and_then(|receipt| receipt.verify(&row.bytes, identity.receipt_key.public()).map(drop));
+            let proved = Receipt::decode(&receipt).and_then(|receipt| receipt.verify(&row.bytes, signer).map(drop));
             if let Err(failure) = proved {
                 return Ok(Err(format!("its receipt: {failure}")));
             }
@@ -406,6 +417,22 @@ impl Instance {
         let problems = self.ledger.check_public().await?;
         problems.into_iter().for_each(|problem| report.problem(problem));
         Ok(())
+    }
+}
+
+fn check_head(batch: &BatchRow, root: &Hash, signer: &PublicKey, report: &mut FsckReport) {
+    if batch.root != *root {
+        report.problem(format!("the head of size {} is not the root of its entries", batch.tree_size));
+    }
+    let seal =
+        docket_proof::receipt::BatchSeal { protected: batch.protected.clone(), signature: batch.signature.clone() };
+    if let Err(failure) = seal.verify(signer, root) {
+        report.problem(format!("the head of size {}: {failure}", batch.tree_size));
+    }
+    // Put together only to read the header; the path is no proof of anything.
+    let signed_at = Receipt::decode(&seal.receipt(0, batch.tree_size, &[*root])).map(|receipt| receipt.signed_at());
+    if signed_at != Ok(batch.logged_at) {
+        report.problem(format!("the head of size {} was not signed when its row says", batch.tree_size));
     }
 }
 

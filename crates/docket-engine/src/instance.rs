@@ -6,12 +6,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use docket_proof::crypto::SignatureAlgorithm;
-use docket_proof::key::{Issuer, KeyFile, PublicKey, SigningKey};
+use docket_proof::key::{Issuer, Passphrase, PublicKey};
 use docket_proof::log_policy::LogPolicy;
 use docket_proof::note::{KeyName, NoteKey, NoteKeyKind, NoteSigner};
 use docket_store::keys::DataFolder;
 use docket_store::{BlobStorage, HeadGuard, Store, StoreError};
+use tokio::sync::Mutex;
 
 use crate::access::{Access, Rules, Tokens};
 use crate::clock::Clock;
@@ -19,6 +19,7 @@ use crate::conduct::Conduct;
 use crate::crash::CrashPoint;
 use crate::error::EngineError;
 use crate::gc::Collector;
+use crate::keys::{KeyHistory, KeyRole, KeySources, ServiceKeys, read_key, write_key_text};
 use crate::ledger::{Identity, Ledger};
 use crate::observe::Observe;
 use crate::pending::Pending;
@@ -41,6 +42,8 @@ pub struct Options {
     pub storage: BlobStorage,
     /// Whose cosignatures a checkpoint needs before it is published; `None` = nobody's.
     pub witnesses: Option<LogPolicy>,
+    /// Where the private keys are.
+    pub keys: KeySources,
 }
 
 /// What `create` made.
@@ -68,6 +71,9 @@ pub struct Instance {
     pub(crate) clock: Clock,
     pub(crate) conduct: Conduct,
     observe: RwLock<Arc<Observe>>,
+    pub(crate) key_sources: KeySources,
+    /// Held while a key is put in the place of another, and while the keys are copied into a backup.
+    pub(crate) keys_change: Arc<Mutex<()>>,
 }
 
 impl Instance {
@@ -75,24 +81,25 @@ impl Instance {
     /// must never become a new ledger by itself.
     ///
     /// A crash in here leaves a folder that `open` refuses and that can be deleted: nothing was ever answered from it.
-    pub async fn create(folder: &Path, service: Issuer, clock: &Clock) -> Result<Created, EngineError> {
+    pub async fn create(
+        folder: &Path,
+        service: Issuer,
+        clock: &Clock,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<Created, EngineError> {
         let log = log_name(&service)?;
         let checkpoint_key = NoteSigner::generate(key_name(&log)?, NoteKeyKind::Ed25519);
         let folder = DataFolder::new(folder);
         let store = Store::create(folder.clone(), &[("service", service.as_str()), ("log", &log)]).await?;
-        let receipt_key = SigningKey::generate();
-        let statement_key = SigningKey::generate();
-        write_key(&folder.receipt_key(), &receipt_key, &service)?;
-        write_key(&folder.statement_key(), &statement_key, &service)?;
-        write_secret(&folder.checkpoint_key(), checkpoint_key.to_text(&service).as_bytes())?;
-        let (public, note_key) = (receipt_key.public().clone(), checkpoint_key.public().clone());
-        let identity =
-            Identity { service: service.clone(), log: log.clone(), receipt_key, statement_key, checkpoint_key };
-        let point = Ledger::genesis(&store, &identity, clock.now()).await?;
+        write_key_text(&folder.checkpoint_key(), &checkpoint_key.to_text(&service), passphrase)?;
+        let keys = ServiceKeys::create(&folder, &service, passphrase)?;
+        let (receipt_key, note_key) = (keys.receipt.public().clone(), checkpoint_key.public().clone());
+        let identity = Identity { service: service.clone(), log: log.clone(), checkpoint_key };
+        let point = Ledger::genesis(&store, &identity, &keys, clock.now()).await?;
         HeadGuard::create(&folder.guard(), point)?;
         store.sync_names()?;
         store.close().await;
-        Ok(Created { service, log, receipt_key: public, checkpoint_key: note_key })
+        Ok(Created { service, log, receipt_key, checkpoint_key: note_key })
     }
 
     /// Opens what `create` made and checks the ledger's head against its guard and its signature.
@@ -115,21 +122,20 @@ impl Instance {
         let service = setting("service").await?;
         let service: Issuer =
             service.parse().map_err(|_| EngineError::Settings { what: "service", why: "it is no URI".to_owned() })?;
-        let (log, folder) = (setting("log").await?, store.folder());
+        let (log, passphrase) = (setting("log").await?, options.keys.passphrase.as_ref());
         let name = key_name(&log)?;
-        let identity = Identity {
-            receipt_key: read_key(&folder.receipt_key(), "the receipt key", es256)?,
-            statement_key: read_key(&folder.statement_key(), "the statement key", es256)?,
-            checkpoint_key: read_key(&folder.checkpoint_key(), "the checkpoint key", |text| {
-                NoteSigner::parse(name, NoteKeyKind::Ed25519, text).map_err(|failure| failure.to_string())
-            })?,
-            service,
-            log,
-        };
+        let path = store.folder().checkpoint_key();
+        let checkpoint_key = read_key(&path, "the checkpoint key", passphrase, |text| {
+            NoteSigner::parse(name, NoteKeyKind::Ed25519, text)
+        })?;
+        let size = store.head().await?.map_or(0, |head| head.size);
+        let history = KeyHistory::read(&store, &service, &log, size).await?;
+        let keys = ServiceKeys::find(store.folder(), &options.keys, history)?;
+        let identity = Identity { service, log, checkpoint_key };
         // Before the ledger, whose tiles are written by way of `staging/`: this removes there what belongs to no session.
         let (blobs, clock) = (store.blobs().clone(), options.clock.clone());
         let uploads = Uploads::open(blobs, clock, options.upload_idle_seconds_max).await?;
-        let ledger = match Ledger::open(Arc::clone(&store), identity, &options).await {
+        let ledger = match Ledger::open(Arc::clone(&store), identity, keys, &options).await {
             Ok(ledger) => ledger,
             Err(failure) => {
                 uploads.close().await;
@@ -137,11 +143,20 @@ impl Instance {
             }
         };
         let access = Access::new(options.clock.clone());
-        let Options { clock, conduct, observe, .. } = options;
-        let observe = RwLock::new(Arc::new(observe));
-        let collector = Collector::default();
-        let pending = Pending::default();
-        Ok(Self { store, ledger, pending, uploads, collector, access, clock, conduct, observe })
+        let Options { clock, conduct, observe, keys: key_sources, .. } = options;
+        Ok(Self {
+            store,
+            ledger,
+            pending: Pending::default(),
+            uploads,
+            collector: Collector::default(),
+            access,
+            clock,
+            conduct,
+            observe: RwLock::new(Arc::new(observe)),
+            key_sources,
+            keys_change: Arc::default(),
+        })
     }
 
     /// Finishes what is queued and closes every file.
@@ -160,6 +175,10 @@ impl Instance {
     /// with, unless an earlier run did.
     pub fn replace_rules(&self, rules: Rules) -> Result<(), EngineError> {
         self.access.replace(rules, || {
+            // Where keys are encrypted, this one is not kept at all: whoever has the disk could let himself in with it.
+            if self.key_sources.passphrase.is_some() {
+                return Tokens::drawn(self.service().as_str());
+            }
             let tokens = Tokens::open(&self.store.folder().token_key(), self.service().as_str())?;
             self.store.sync_names()?;
             Ok(tokens)
@@ -192,8 +211,8 @@ impl Instance {
     }
 
     /// Keys that verify this service's receipts, newest first.
-    pub fn receipt_keys(&self) -> Vec<&PublicKey> {
-        vec![self.ledger.identity().receipt_key.public()]
+    pub fn receipt_keys(&self) -> Vec<PublicKey> {
+        self.ledger.keys().history.newest_first(KeyRole::Receipt).cloned().collect()
     }
 
     /// The key that monitors and witnesses know the log by.
@@ -225,10 +244,6 @@ fn log_name(service: &Issuer) -> Result<String, EngineError> {
     Ok(format!("{rest}/log"))
 }
 
-fn write_key(path: &Path, key: &SigningKey, service: &Issuer) -> Result<(), EngineError> {
-    write_secret(path, KeyFile { issuer: Some(service.clone()), key: key.clone() }.to_text().as_bytes())
-}
-
 /// Writes a new file that only this user may read, and syncs it; its name is for the caller to sync.
 pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     let failed = |source| StoreError::File { verb: "write", path: path.to_owned(), source };
@@ -236,26 +251,6 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), EngineError>
     let mut file = file.map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(())
-}
-
-fn read_key<K>(
-    path: &Path,
-    what: &'static str,
-    parse: impl FnOnce(&str) -> Result<K, String>,
-) -> Result<K, EngineError> {
-    let unusable = |why: String| EngineError::Settings { what, why };
-    let text = fs::read_to_string(path).map_err(|source| unusable(format!("{}: {source}", path.display())))?;
-    parse(&text).map_err(|source| unusable(format!("{}: {source}", path.display())))
-}
-
-fn es256(text: &str) -> Result<SigningKey, String> {
-    let key = KeyFile::parse(text).map_err(|failure| failure.to_string())?.key;
-    // Whoever verifies our receipts may know no other algorithm.
-    if key.algorithm() == SignatureAlgorithm::Es256 {
-        Ok(key)
-    } else {
-        Err(format!("it signs with {}, not ES256", key.algorithm()))
-    }
 }
 
 /// A log signs its checkpoints under its own name.

@@ -114,9 +114,9 @@ impl Instance {
     async fn log_effect(&self, effect: Effect, policy_entry: u64) -> Result<Option<u64>, EngineError> {
         let (content_type, payload) = effect.payload().expect("callers log changes");
         let now = self.clock.now();
-        let identity = self.ledger.identity();
-        let statement = own_statement(identity, log_subject(identity)?, content_type, &payload, now)?;
-        let candidate = Candidate { statement, basis: own_basis(now), place: None, effect };
+        let (identity, keys) = (self.ledger.identity(), self.ledger.keys());
+        let statement = own_statement(identity, &keys, log_subject(identity)?, content_type, &payload, now).await?;
+        let candidate = Candidate { statement, basis: own_basis(now), place: None, effect, new_key: None };
         match self.ledger.log(candidate, policy_entry).await? {
             Logged::Done { index, .. } => Ok(Some(index)),
             Logged::DecideAgain => Ok(None),
@@ -126,9 +126,8 @@ impl Instance {
     /// Refuses an issuer who could be taken for the service.
     fn check_stranger(&self, credential: &Credential) -> Result<(), EngineError> {
         let identity = self.ledger.identity();
-        let own_keys = [identity.statement_key.public(), identity.receipt_key.public()];
         let has_own_key = match credential {
-            Credential::Key { key, .. } => own_keys.contains(&key),
+            Credential::Key { key, .. } => self.ledger.keys().history.contains(key),
             Credential::Certificates(_) => false,
         };
         if has_own_key || credential.patterns().iter().any(|pattern| pattern.covers(&identity.service)) {

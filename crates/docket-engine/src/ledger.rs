@@ -20,7 +20,7 @@ pub(crate) use witness::{TAGS_OF_MANIFEST_MAX, rows as observation_rows};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use docket_judge::policy::Policy;
-use docket_proof::key::{Issuer, SigningKey};
+use docket_proof::key::Issuer;
 use docket_proof::merkle::{Frontier, Hash};
 use docket_proof::note::NoteSigner;
 use docket_proof::receipt::BatchSeal;
@@ -32,6 +32,7 @@ use crate::crash::CrashPoint;
 use crate::error::EngineError;
 use crate::health::{BatchClock, within};
 use crate::instance::Options;
+use crate::keys::ServiceKeys;
 use crate::observe::{ObservedCounts, ObservedStats, Watch};
 
 /// Who the service is.
@@ -41,11 +42,7 @@ pub(crate) struct Identity {
     pub service: Issuer,
     /// `sub` of receipts.
     pub log: String,
-    /// Signs tree heads.
-    pub receipt_key: SigningKey,
-    /// Signs the service's own statements.
-    pub statement_key: SigningKey,
-    /// Signs checkpoints, under the name of the log.
+    /// Signs checkpoints, under the name of the log. Unlike the others it never changes.
     pub checkpoint_key: NoteSigner,
 }
 
@@ -101,22 +98,33 @@ pub(crate) struct Shared {
 struct State {
     head: Head,
     policy: PolicyInForce,
+    keys: Arc<ServiceKeys>,
     /// Set once, never cleared: a ledger that stopped needs an operator.
     read_only: Option<String>,
 }
 
 impl Ledger {
     /// Logs the genesis entry of a new ledger and gives the point for its first guard.
-    pub(crate) async fn genesis(store: &Store, identity: &Identity, now: i64) -> Result<GuardPoint, EngineError> {
-        let candidate = crate::own::genesis(identity, now)?;
-        let batch = batch::Batch::seal(identity, &Frontier::new(), None, &[candidate], now);
+    pub(crate) async fn genesis(
+        store: &Store,
+        identity: &Identity,
+        keys: &ServiceKeys,
+        now: i64,
+    ) -> Result<GuardPoint, EngineError> {
+        let candidate = crate::own::genesis(identity, keys, now).await?;
+        let batch = batch::Batch::seal(identity, &keys.receipt, &Frontier::new(), None, &[candidate], now).await?;
         store.append(batch.append).await?;
         Ok(GuardPoint { size: batch.head.size, root: batch.head.root })
     }
 
     /// Opens the ledger; see `load` for what is checked.
-    pub(crate) async fn open(store: Arc<Store>, identity: Identity, options: &Options) -> Result<Self, EngineError> {
-        let (shared, frontier) = load::open(store, identity, options).await?;
+    pub(crate) async fn open(
+        store: Arc<Store>,
+        identity: Identity,
+        keys: ServiceKeys,
+        options: &Options,
+    ) -> Result<Self, EngineError> {
+        let (shared, frontier) = load::open(store, identity, keys, options).await?;
         let shared = Arc::new(shared);
         let pool = pool::Pool::start(Arc::clone(&shared), frontier);
         Ok(Self { shared, pool })
@@ -169,6 +177,10 @@ impl Ledger {
         &self.shared.identity
     }
 
+    pub(crate) fn keys(&self) -> Arc<ServiceKeys> {
+        self.shared.keys()
+    }
+
     pub(crate) fn head(&self) -> Head {
         self.shared.read(|state| state.head.clone())
     }
@@ -183,6 +195,10 @@ impl Ledger {
 }
 
 impl Shared {
+    fn keys(&self) -> Arc<ServiceKeys> {
+        self.read(|state| Arc::clone(&state.keys))
+    }
+
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -8,23 +8,26 @@ use docket_proof::statement::{Content, Draft, SignedStatement, VerifiedStatement
 use docket_proof::subject::Subject;
 
 use crate::error::EngineError;
+use crate::keys::ServiceKeys;
 use crate::ledger::{Candidate, Identity};
+use crate::signer::{SIGNS_WITH, signature};
 
 /// `typ` of every statement that the service makes itself, and of no other on its ledger.
 pub const OWN_TYP: &str = "application/vnd.docket.own+cose";
-/// Content type of the entry at index 0: `{"service", "log", "receipt_key", "checkpoint_key"}`, the first key as SPKI PEM, the
-/// other as a verifier key of C2SP signed-note.
+/// Content type of the entry at index 0: `{"service", "log", "receipt_key", "statement_key", "checkpoint_key"}`, the first two keys
+/// as SPKI PEM, the third as a verifier key of C2SP signed-note.
 pub const GENESIS_TYPE: &str = "application/vnd.docket.genesis.v1+json";
 
 /// The first entry of a ledger.
-pub(crate) fn genesis(identity: &Identity, now: i64) -> Result<Candidate, EngineError> {
+pub(crate) async fn genesis(identity: &Identity, keys: &ServiceKeys, now: i64) -> Result<Candidate, EngineError> {
     let payload = serde_json::json!({
         "service": identity.service.as_str(),
         "log": identity.log,
-        "receipt_key": identity.receipt_key.public().to_spki_pem(),
+        "receipt_key": keys.receipt.public().to_spki_pem(),
+        "statement_key": keys.statement.public().to_spki_pem(),
         "checkpoint_key": identity.checkpoint_key.public().to_string(),
     });
-    let statement = own_statement(identity, log_subject(identity)?, GENESIS_TYPE, &payload, now)?;
+    let statement = own_statement(identity, keys, log_subject(identity)?, GENESIS_TYPE, &payload, now).await?;
     Ok(Candidate::own(statement, now))
 }
 
@@ -47,8 +50,9 @@ pub(crate) fn log_subject(identity: &Identity) -> Result<Subject, EngineError> {
 }
 
 /// Signs a statement of the service with its statement key.
-pub(crate) fn own_statement(
+pub(crate) async fn own_statement(
     identity: &Identity,
+    keys: &ServiceKeys,
     subject: Subject,
     content_type: &str,
     payload: &serde_json::Value,
@@ -62,7 +66,13 @@ pub(crate) fn own_statement(
         content: Content::Payload { media_type: content_type.to_owned(), bytes },
         typ: Some(OWN_TYP.to_owned()),
     };
-    Ok(draft.sign_verified(&identity.statement_key)?)
+    let signer = &keys.statement;
+    if let Some(key) = signer.held() {
+        return Ok(draft.sign_verified(key)?);
+    }
+    let unsigned = draft.unsigned(SIGNS_WITH, signer.public().thumbprint())?;
+    let signature = signature(signer, &unsigned.to_be_signed()).await?;
+    Ok(SignedStatement::decode(&unsigned.signed(&signature)?)?.verify(signer.public())?)
 }
 
 /// Whether a statement says that it is one of the service's own. Media types know no case.

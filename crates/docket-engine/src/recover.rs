@@ -13,6 +13,7 @@ use docket_store::GuardPoint;
 
 use crate::error::EngineError;
 use crate::instance::{Instance, Options};
+use crate::keys::KeyRole;
 
 /// What is known of the service's last words.
 #[derive(Debug, Clone)]
@@ -120,16 +121,17 @@ impl Instance {
 
     async fn compare_receipt(&self, bytes: &[u8], held: u64) -> Result<u64, EngineError> {
         let no_evidence = |why: String| EngineError::from(RecoverError::NoEvidence(why));
-        let key = self.ledger.identity().receipt_key.public();
+        let keys = self.ledger.keys();
+        let key_of = |receipt: &Receipt| keys.history.find(KeyRole::Receipt, &receipt.kid());
         let statement = SignedStatement::decode(bytes).ok();
         let receipts = match &statement {
             Some(statement) => statement.receipts().to_vec(),
             None => vec![bytes.to_vec()],
         };
         let ours = receipts.iter().filter_map(|receipt| Receipt::decode(receipt).ok());
-        let ours = ours.filter(|receipt| receipt.kid() == key.thumbprint());
-        let Some(receipt) = ours.max_by_key(Receipt::tree_size) else {
-            return Err(no_evidence("it holds none that names this service's key".to_owned()));
+        let ours = ours.filter_map(|receipt| key_of(&receipt).map(|key| (receipt, key)));
+        let Some((receipt, key)) = ours.max_by_key(|(receipt, _)| receipt.tree_size()) else {
+            return Err(no_evidence("it holds none by a key that this copy knows".to_owned()));
         };
         let (size, index) = (receipt.tree_size(), receipt.index());
         // Without its statement, a receipt of an entry that the copy lacks cannot be checked. It counts all the same: the

@@ -61,8 +61,13 @@ impl Instance {
                 Some(repository) => Some(self.place(repository, decision.statement.statement()).await?),
                 None => None,
             };
-            let candidate =
-                Candidate { statement: decision.statement, basis: decision.basis, place, effect: Effect::None };
+            let candidate = Candidate {
+                statement: decision.statement,
+                basis: decision.basis,
+                place,
+                effect: Effect::None,
+                new_key: None,
+            };
             match self.ledger.log(candidate, policy.entry).await? {
                 Logged::Done { index, tree_size, receipt, known } => {
                     return Ok(Registered { entry_id, index, tree_size, receipt, known });

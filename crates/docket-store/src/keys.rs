@@ -9,6 +9,7 @@
 //! ├── keys/receipt.key      signs tree heads, and so receipts
 //! ├── keys/statement.key    signs the service's own statements (genesis, issuers)
 //! ├── keys/checkpoint.key   signs checkpoints (C2SP notes)
+//! ├── keys/<role>.<kid>.next a key of the service that waits to come into force
 //! ├── keys/token.key        signs the tokens that clients get for passwords; made when there are access rules
 //! ├── blobs/<alg>/<hex>     content above 64 KiB; smaller content is a row
 //! ├── quarantine/<alg>/<hex> damaged content that fsck set aside; for people to look at, nothing reads it

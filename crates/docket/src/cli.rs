@@ -8,6 +8,7 @@ mod gc;
 mod history;
 mod init;
 mod issuer;
+mod key_file;
 mod keys;
 mod log;
 mod ls;
@@ -42,7 +43,7 @@ enum Command {
     Init(init::Args),
     /// Run registry and transparency service
     Serve(serve::Args),
-    /// Make keys for issuers
+    /// Make keys for issuers, encrypt private keys, change the service's own
     #[command(subcommand)]
     Keys(keys::Command),
     /// Admit issuers to the ledger
@@ -103,7 +104,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Init(args) => init::run(args).await,
         Command::Serve(args) => serve::run(args).await,
-        Command::Keys(command) => keys::run(command),
+        Command::Keys(command) => keys::run(command).await,
         Command::Issuer(command) => issuer::run(command).await,
         Command::Trust(command) => trust::run(command).await,
         Command::Claim(command) => claim::run(command).await,

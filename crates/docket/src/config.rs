@@ -4,6 +4,7 @@
 
 mod access;
 mod gc;
+mod keys;
 mod limits;
 mod observe;
 mod ops;
@@ -15,6 +16,7 @@ mod witness;
 
 pub(crate) use access::Access;
 pub(crate) use gc::Gc;
+pub(crate) use keys::Keys;
 pub(crate) use limits::Limits;
 pub(crate) use observe::Observe;
 pub(crate) use ops::Ops;
@@ -58,6 +60,7 @@ struct Written {
     uploads: Uploads,
     storage: Storage,
     witness: witness::Written,
+    keys: Keys,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access: Option<Access>,
 }
@@ -81,6 +84,7 @@ impl Default for Written {
             uploads: Uploads::default(),
             storage: Storage::default(),
             witness: witness::Written::default(),
+            keys: Keys::default(),
             access: None,
         }
     }
@@ -131,6 +135,8 @@ pub(crate) struct Config {
     pub storage: BlobStorage,
     /// Who watches the log (`[witness]`).
     pub witness: Witness,
+    /// Where the service's private keys are (`[keys]`).
+    pub keys: Keys,
     /// Every key, sections as `section.key`, with its value: what a reload compares.
     pub values: BTreeMap<String, serde_json::Value>,
     /// Who may do what (`[access]`); without it, anyone on loopback may push.
@@ -198,6 +204,7 @@ impl Config {
             uploads: written.uploads.check()?,
             storage: written.storage.place()?,
             witness: written.witness.read()?,
+            keys: written.keys,
             access: written.access,
             values,
         })
@@ -234,6 +241,7 @@ const TOP_LEVEL: &[&str] = &[
     "uploads",
     "storage",
     "witness",
+    "keys",
     "access",
 ];
 

@@ -27,7 +27,7 @@ mod workers;
 
 pub(crate) use admin::{
     BACKUP_PATH, BackupRequest, DATA_HEADER, FSCK_CHECK_PATH, FSCK_PATH, GC_PATH, HISTORY_PATH, HistoryOfFolder,
-    ISSUERS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH, Removed,
+    ISSUERS_PATH, KEYS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH, Removed, RotateRequest,
 };
 pub(crate) use api::ServiceView;
 pub(crate) use listener::{Listener, Stopping};

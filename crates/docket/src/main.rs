@@ -4,7 +4,9 @@
 mod cli;
 mod config;
 mod http;
+mod passphrase;
 mod reload;
+mod signing_command;
 mod telemetry;
 mod witnesses;
 

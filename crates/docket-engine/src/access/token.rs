@@ -129,14 +129,18 @@ impl Tokens {
                 ))
             })?,
             Err(failure) if failure.kind() == io::ErrorKind::NotFound => {
-                let drawn = rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty());
-                drawn.map_err(|failure| unusable(format!("the system has no randomness: {failure}")))?;
+                key = draw()?;
                 // A crash in here may leave a broken file, which the next start refuses, or none.
                 write_secret(path, format!("{}\n", hex::encode(key)).as_bytes())?;
             }
             Err(failure) => return Err(unusable(format!("{}: {failure}", path.display()))),
         }
         Ok(Self::new(service, &key))
+    }
+
+    /// Draws a key that ends with this process.
+    pub(crate) fn drawn(service: &str) -> Result<Self, EngineError> {
+        Ok(Self::new(service, &draw()?))
     }
 
     pub(super) fn issue(&self, account: &Account, scope: &Scope, ttl: u64, now: i64) -> Issued {
@@ -275,6 +279,14 @@ impl Action {
             Self::All => vec![Self::Pull, Self::Push, Self::Delete, Self::Claim],
         }
     }
+}
+
+fn draw() -> Result<[u8; TOKEN_KEY_BYTES], EngineError> {
+    let mut key = [0; TOKEN_KEY_BYTES];
+    rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty()).map_err(|failure| {
+        EngineError::Settings { what: "the token key", why: format!("the system has no randomness: {failure}") }
+    })?;
+    Ok(key)
 }
 
 /// What a token must reach for this right in this place, in the words of clients.

@@ -1,6 +1,8 @@
-//! Makes the bytes of a batch: indexes, paths, one signature, receipts, statement manifests. Pure: no I/O, no clock.
+//! Makes the bytes of a batch: indexes, paths, one signature, receipts, statement manifests. No clock, and no I/O but what
+//! the signer does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use docket_judge::policy::Basis;
@@ -9,15 +11,17 @@ use docket_oci::manifest::{Descriptor, Manifest, artifact_manifest};
 use docket_oci::media;
 use docket_oci::name::RepositoryName;
 use docket_proof::merkle::{Frontier, Hash, leaf_hash, root_from_path};
-use docket_proof::receipt::BatchSeal;
+use docket_proof::receipt::{BatchSeal, UnsignedSeal};
 use docket_proof::statement::{SignedStatement, VerifiedStatement, transparent_with};
 use docket_store::{Append, BatchRow, BlobBody, HeadRow, NewBlob, NewEntry, NewManifest, NewPlacement};
 
 use crate::effect::Effect;
 use crate::error::EngineError;
+use crate::keys::NewKey;
 use crate::ledger::{Head, Identity};
 use crate::manifest::new_manifest;
 use crate::own::own_basis;
+use crate::signer::{SIGNS_WITH, Signer, SignerError, signature};
 
 /// A statement that may be logged.
 #[derive(Debug, Clone)]
@@ -30,12 +34,14 @@ pub(crate) struct Candidate {
     pub place: Option<Place>,
     /// What it changes in force; only the service's own statements do.
     pub effect: Effect,
+    /// The key that it puts in force; only a key entry does.
+    pub new_key: Option<NewKey>,
 }
 
 impl Candidate {
     /// What the service itself says; it changes nothing and stands nowhere.
     pub(crate) fn own(statement: VerifiedStatement, now: i64) -> Self {
-        Self { statement, basis: own_basis(now), place: None, effect: Effect::None }
+        Self { statement, basis: own_basis(now), place: None, effect: Effect::None, new_key: None }
     }
 }
 
@@ -68,19 +74,20 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Extends the tree by the candidates, in order, and signs once.
-    pub(crate) fn seal(
+    /// Extends the tree by the candidates, in order, and signs once. The signature holds, or there is no batch.
+    pub(crate) async fn seal(
         identity: &Identity,
+        signer: &Arc<dyn Signer>,
         old: &Frontier,
         old_root: Option<Hash>,
         candidates: &[Candidate],
         now: i64,
-    ) -> Self {
+    ) -> Result<Self, SignerError> {
         let first = old.size();
         let leaves: Vec<Hash> = candidates.iter().map(|candidate| leaf_hash(entry(candidate))).collect();
         let grown = old.append(&leaves);
         let size = grown.frontier.size();
-        let seal = BatchSeal::sign(&identity.receipt_key, &identity.service, &identity.log, now, size, &grown.root);
+        let seal = sign_head(identity, signer, now, size, &grown.root).await?;
         let entries = candidates.iter().zip(&leaves).zip(&grown.paths);
         let entries = entries.map(|((candidate, leaf), path)| new_entry(candidate, *leaf, path)).collect();
         let placements = (first..).zip(candidates).zip(&grown.paths).filter_map(|((index, candidate), path)| {
@@ -104,7 +111,7 @@ impl Batch {
             observed: Vec::new(),
         };
         let head = Head { size, root: grown.root, seal, signed_at: now };
-        Self { append, head, frontier: grown.frontier, first, paths: grown.paths }
+        Ok(Self { append, head, frontier: grown.frontier, first, paths: grown.paths })
     }
 
     /// The receipt of the candidate at a position.
@@ -112,19 +119,34 @@ impl Batch {
         self.head.seal.receipt(self.first + position as u64, self.head.size, &self.paths[position])
     }
 
-    /// Checks our own work as a stranger would: the signature once, each entry's path folded to the signed root.
-    pub(crate) fn reprove(&self, identity: &Identity, candidates: &[Candidate]) -> Result<(), EngineError> {
-        let unproven = |what: String| EngineError::Unproven(what);
-        let signed = self.head.seal.verify(identity.receipt_key.public(), &self.head.root);
-        signed.map_err(|failure| unproven(format!("the head of size {}: {failure}", self.head.size)))?;
+    /// Checks our own work as a stranger would: each entry's path folded to the root, whose signature was verified when it
+    /// was made.
+    pub(crate) fn reprove(&self, candidates: &[Candidate]) -> Result<(), EngineError> {
         for ((index, candidate), path) in (self.first..).zip(candidates).zip(&self.paths) {
             match root_from_path(index, self.head.size, &leaf_hash(entry(candidate)), path) {
                 Ok(root) if root == self.head.root => {}
-                _ => return Err(unproven(format!("entry {index} is not in the tree of size {}", self.head.size))),
+                _ => {
+                    let what = format!("entry {index} is not in the tree of size {}", self.head.size);
+                    return Err(EngineError::Unproven(what));
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Signs a tree.
+pub(super) async fn sign_head(
+    identity: &Identity,
+    signer: &Arc<dyn Signer>,
+    now: i64,
+    size: u64,
+    root: &Hash,
+) -> Result<BatchSeal, SignerError> {
+    let kid = signer.public().thumbprint();
+    let unsigned = UnsignedSeal::new(SIGNS_WITH, kid, &identity.service, &identity.log, now, size, root);
+    let signature = signature(signer, &unsigned.to_be_signed()).await?;
+    Ok(unsigned.signed(signature))
 }
 
 fn entry(candidate: &Candidate) -> &[u8] {

@@ -15,6 +15,8 @@ use crate::effect::{EFFECT_TYPES, Effect};
 use crate::error::EngineError;
 use crate::health::BatchClock;
 use crate::instance::Options;
+use crate::keys::ServiceKeys;
+use crate::ledger::batch::sign_head;
 use crate::ledger::{Head, Identity, PolicyInForce, Shared, State, public, tiles};
 use crate::observe::ObservedCounts;
 use crate::own::GENESIS_INDEX;
@@ -23,6 +25,7 @@ use crate::own::GENESIS_INDEX;
 pub(super) async fn open(
     store: Arc<Store>,
     identity: Identity,
+    keys: ServiceKeys,
     options: &Options,
 ) -> Result<(Shared, Frontier), EngineError> {
     let unproven = |what: &str| EngineError::Unproven(what.to_owned());
@@ -34,19 +37,23 @@ pub(super) async fn open(
     }
     let batch = store.batch(row.size).await?.ok_or_else(|| unproven("the head's batch is missing"))?;
     let seal = BatchSeal { protected: batch.protected, signature: batch.signature };
-    let signed = seal.verify(identity.receipt_key.public(), &row.root);
+    let signed = seal.verify(keys.history.receipt_key_of(row.size), &row.root);
     signed.map_err(|failure| unproven(&format!("the head's signature: {failure}")))?;
     let read_only = if store.is_restored() {
         Some(RESTORED.to_owned())
     } else {
         rolled_back(&store, guard.newest(), &GuardPoint { size: row.size, root: row.root }).await?
     };
-    match &read_only {
-        Some(reason) => tracing::error!(reason, "the ledger opens read-only"),
+    if let Some(reason) = &read_only {
+        tracing::error!(reason, "the ledger opens read-only");
+    } else {
+        keys.missing()?;
         // The database may be ahead: the last process died between commit and guard.
-        None => guard.advance(GuardPoint { size: row.size, root: row.root })?,
+        guard.advance(GuardPoint { size: row.size, root: row.root })?;
+        keys.settle(store.folder(), options.crash_at)?;
     }
     let head = Head { size: row.size, root: row.root, seal, signed_at: batch.logged_at };
+    let head = with_key_in_force(head, &identity, &keys, options.clock.now()).await;
     let policy = policy_at(&store, &identity.service, row.size).await?;
     let publication = public::Publication::open(&store, options.witnesses.clone(), row.size).await?;
     let shared = Shared {
@@ -60,9 +67,25 @@ pub(super) async fn open(
         observed: ObservedCounts::default(),
         guarded: watch::Sender::new(row.size),
         publication,
-        state: RwLock::new(State { head, policy, read_only }),
+        state: RwLock::new(State { head, policy, keys: Arc::new(keys), read_only }),
     };
     Ok((shared, frontier))
+}
+
+/// The newest tree with a signature of the key in force: the batch of a key entry is signed by the key before. Rows keep that
+/// signature, since first receipts stay as they were; fresh ones are made with this one.
+pub(super) async fn with_key_in_force(head: Head, identity: &Identity, keys: &ServiceKeys, now: i64) -> Head {
+    let signed_by = keys.history.receipt_key_of(head.size);
+    if keys.receipt.public() == signed_by || keys.receipt.absent().is_some() {
+        return head;
+    }
+    match sign_head(identity, &keys.receipt, now, head.size, &head.root).await {
+        Ok(seal) => Head { seal, signed_at: now, ..head },
+        Err(failure) => {
+            tracing::warn!(%failure, "the newest head keeps the old key's signature until the next batch");
+            head
+        }
+    }
 }
 
 /// The database's newest tree.

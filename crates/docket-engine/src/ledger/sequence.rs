@@ -12,10 +12,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::crash::CrashPoint;
 use crate::effect::Effect;
 use crate::error::EngineError;
+use crate::keys::ServiceKeys;
 use crate::ledger::batch::{Batch, Candidate, placement};
 use crate::ledger::pool::{Job, Logged, StatementJob};
 use crate::ledger::witness::{ChangeJob, Witnessed, take_independent};
-use crate::ledger::{PolicyInForce, Shared, load};
+use crate::ledger::{Head, PolicyInForce, Shared, load};
 
 type Reply = oneshot::Sender<Result<Logged, EngineError>>;
 
@@ -48,7 +49,10 @@ impl Sequencer {
         }
         // Changes of one tag in a row take a batch each.
         loop {
-            self.answer_independent(std::mem::take(&mut jobs), take_independent(&mut changes)).await;
+            // A key entry ends its batch: what is said about changes is said in the next one.
+            let replaces_key = jobs.iter().any(|job| job.candidate.new_key.is_some());
+            let together = if replaces_key { Vec::new() } else { take_independent(&mut changes) };
+            self.answer_independent(std::mem::take(&mut jobs), together).await;
             if changes.is_empty() {
                 return;
             }
@@ -102,6 +106,7 @@ impl Sequencer {
     async fn append(&mut self, jobs: Vec<StatementJob>, mut changes: Vec<ChangeJob>, now: i64) {
         let (mut candidates, mut replies): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.candidate, job.reply)).unzip();
+        let keys = self.shared.keys();
         let mut attempts = 0;
         let (batch, outcomes, unobserved) = loop {
             // 2. Read what stands before the changes that are observed, and sign what is said about them. A crash leaves
@@ -109,6 +114,11 @@ impl Sequencer {
             let first = self.frontier.size() + candidates.len() as u64;
             let witnessed = match self.witness(&mut changes, first, now, &mut attempts).await {
                 Ok(witnessed) => witnessed,
+                Err(EngineError::NotSigned(failure)) => {
+                    tracing::error!(%failure, "what is said about a change could not be signed");
+                    changes.drain(..).for_each(|job| job.answer(Err(failure.clone().into())));
+                    Witnessed::default()
+                }
                 Err(failure) => {
                     tracing::error!(%failure, "what stands before a change could not be read");
                     changes.drain(..).for_each(|job| job.answer(Err(EngineError::Unreadable)));
@@ -126,8 +136,17 @@ impl Sequencer {
             candidates.extend(witnessed.statements.into_iter().map(|statement| Candidate::own(statement, now)));
 
             // 3. Assign indexes, extend the frontier, sign once. A crash leaves nothing; the signature is unpublished.
-            let old_root = Some(self.frontier.root());
-            let mut batch = Batch::seal(&self.shared.identity, &self.frontier, old_root, &candidates, now);
+            //    Without a signature there is no batch, and the next one asks again.
+            let (identity, old_root) = (&self.shared.identity, Some(self.frontier.root()));
+            let sealed = Batch::seal(identity, &keys.receipt, &self.frontier, old_root, &candidates, now).await;
+            let mut batch = match sealed {
+                Ok(batch) => batch,
+                Err(failure) => {
+                    tracing::error!(%failure, "a batch could not be signed; nothing was logged");
+                    changes.into_iter().for_each(|job| job.answer(Err(failure.clone().into())));
+                    return replies.into_iter().for_each(|reply| send(reply, Err(failure.clone().into())));
+                }
+            };
             batch.append.changes = witnessed.changes;
             batch.append.observations = witnessed.observations;
             batch.append.observed = witnessed.observed;
@@ -178,14 +197,18 @@ impl Sequencer {
         self.advance_guard(point_of(&batch)).await;
         CrashPoint::AfterGuard.reached(self.shared.crash_at);
 
+        // A new key gets its file. A crash before leaves it under the name that it waited under, where the next start finds it.
+        let keys = self.installed(&keys, &candidates, batch.head.size).await;
+
         // 6. Check our own work as a stranger would.
-        if let Err(failure) = batch.reprove(&self.shared.identity, &candidates) {
+        if let Err(failure) = batch.reprove(&candidates) {
             return self.stop(replies, changes, &failure.to_string());
         }
 
         // 7. Release. A crash in here leaves some callers unanswered; they ask again.
         self.frontier = batch.frontier.clone();
-        self.publish(&batch, &candidates);
+        let head = load::with_key_in_force(batch.head.clone(), &self.shared.identity, &keys, now).await;
+        self.publish(&batch, head, keys, &candidates);
         let registered = replies.len() as u64;
         for (position, reply) in replies.into_iter().enumerate() {
             let index = batch.first + position as u64;
@@ -281,9 +304,29 @@ impl Sequencer {
         }
     }
 
-    fn publish(&self, batch: &Batch, candidates: &[Candidate]) {
+    /// The keys in force after a batch, which a key entry may end.
+    async fn installed(&self, keys: &Arc<ServiceKeys>, candidates: &[Candidate], size: u64) -> Arc<ServiceKeys> {
+        let Some(new) = candidates.last().and_then(|candidate| candidate.new_key.clone()) else {
+            return Arc::clone(keys);
+        };
+        let changed = keys.with(&new, size - 1).map_err(EngineError::Unproven);
+        let shared = Arc::clone(&self.shared);
+        let install = move || new.install(shared.store.folder(), shared.crash_at);
+        match (changed, tokio::task::spawn_blocking(install).await) {
+            (Ok(changed), Ok(Ok(()))) => Arc::new(changed),
+            (changed, installed) => {
+                let failed = (changed.err(), installed);
+                // The entry is committed and its key is in a file, but which name that has is unknown.
+                tracing::error!(?failed, "the new key could not get its file; ending, the next start settles it");
+                std::process::abort();
+            }
+        }
+    }
+
+    fn publish(&self, batch: &Batch, head: Head, keys: Arc<ServiceKeys>, candidates: &[Candidate]) {
         self.shared.write(|state| {
-            state.head = batch.head.clone();
+            state.head = head;
+            state.keys = keys;
             let changes = (batch.first..).zip(candidates).filter(|(_, candidate)| candidate.effect != Effect::None);
             for (index, candidate) in changes {
                 let mut policy = (*state.policy.policy).clone();

@@ -2,6 +2,7 @@
 //! makes a change only if what was read still stands, so no statement is ever false.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use docket_oci::name::{RepositoryName, Tag};
 use docket_proof::statement::VerifiedStatement;
@@ -10,6 +11,7 @@ use docket_store::{ChangeOutcome, ObservationRow, ObservedRow, RegistryChange, S
 use tokio::sync::oneshot;
 
 use crate::error::EngineError;
+use crate::keys::ServiceKeys;
 use crate::ledger::Shared;
 use crate::observe::{Event, OBSERVATION_TYPE, Observation, ObservedTag, Watch};
 use crate::own::own_statement;
@@ -105,7 +107,7 @@ impl Shared {
         let newest = self.store.newest_observations(&tags).await?;
         let repositories: HashSet<_> = changes.iter().map(|change| change.repository()).collect();
         let mut so_far = self.store.observed(&repositories.into_iter().collect::<Vec<_>>()).await?;
-        let mut pen = Pen { shared: self, first, now, witnessed: Witnessed::default() };
+        let mut pen = Pen { shared: self, keys: self.keys(), first, now, witnessed: Witnessed::default() };
         let day = now.div_euclid(DAY_SECONDS);
         let mut too_many = Vec::new();
         for ((at, job), seen) in jobs.iter().enumerate().zip(seen) {
@@ -132,7 +134,7 @@ impl Shared {
             if is_over != so_far.row.is_suspended {
                 let event = if is_over { Event::Suspended } else { Event::Resumed };
                 let switched = switched(event, repository, so_far.switched);
-                so_far.switched = Some(pen.write(&switched, Subject::stream(repository))?);
+                so_far.switched = Some(pen.write(&switched, Subject::stream(repository)).await?);
                 so_far.row.is_suspended = is_over;
             }
             if is_over {
@@ -145,7 +147,7 @@ impl Shared {
             for observation in observations {
                 let digest = observation.digest.expect("all but the suspensions name a manifest");
                 let subject = Subject::artifact(repository, &digest);
-                pen.write(&observation, subject)?;
+                pen.write(&observation, subject).await?;
             }
         }
         let mut witnessed = pen.witnessed;
@@ -159,6 +161,7 @@ impl Shared {
 /// Signs, and notes by which rows it is found.
 struct Pen<'a> {
     shared: &'a Shared,
+    keys: Arc<ServiceKeys>,
     first: u64,
     now: i64,
     witnessed: Witnessed,
@@ -166,10 +169,11 @@ struct Pen<'a> {
 
 impl Pen<'_> {
     /// The answer is the index.
-    fn write(&mut self, observation: &Observation, subject: Subject) -> Result<u64, EngineError> {
+    async fn write(&mut self, observation: &Observation, subject: Subject) -> Result<u64, EngineError> {
         let index = self.first + self.witnessed.statements.len() as u64;
         let payload = serde_json::to_value(observation).expect("strings and numbers");
-        let statement = own_statement(&self.shared.identity, subject, OBSERVATION_TYPE, &payload, self.now)?;
+        let identity = &self.shared.identity;
+        let statement = own_statement(identity, &self.keys, subject, OBSERVATION_TYPE, &payload, self.now).await?;
         self.witnessed.statements.push(statement);
         self.witnessed.observations.extend(rows(observation, index));
         Ok(index)

@@ -55,7 +55,7 @@ async fn a_ledger_is_never_made_over_another() {
     let closed = site.close().await;
     let service = "https://registry.acme.example".parse().expect("a URI");
     let clock = docket_engine::Clock::new(|| START);
-    Instance::create(&closed.path(), service, &clock).await.expect_err("there is one already");
+    Instance::create(&closed.path(), service, &clock, None).await.expect_err("there is one already");
     let site = closed.open().await;
     assert_eq!(site.state().await, state);
     site.end().await;

@@ -151,6 +151,7 @@ async fn two_instances_never_share_a_folder() {
         upload_idle_seconds_max: 3600,
         storage: docket_store::BlobStorage::Files,
         witnesses: None,
+        keys: docket_engine::KeySources::default(),
     };
     let second = docket_engine::Instance::open(&site.path(), options).await;
     assert!(matches!(second, Err(EngineError::Store(StoreError::Locked(_)))));

@@ -64,7 +64,7 @@ impl Site {
     pub(crate) async fn created() -> Self {
         let closed = Closed::nowhere();
         let service = "https://registry.wabbit.example".parse().expect("a URI");
-        Instance::create(&closed.path(), service, &closed.clock()).await.expect("created");
+        Instance::create(&closed.path(), service, &closed.clock(), None).await.expect("created");
         closed.open().await
     }
 
@@ -300,6 +300,7 @@ impl Closed {
             upload_idle_seconds_max: 3600,
             storage: docket_store::BlobStorage::Files,
             witnesses: None,
+            keys: docket_engine::KeySources::default(),
         };
         match Instance::open(&self.path(), options).await {
             Ok(instance) => Ok(Site { instance, closed: self }),

@@ -12,13 +12,14 @@ use docket_oci::query::escape;
 use docket_oci::{Algorithm, Digest, ErrorBody};
 use docket_proof::cbor::parse_problem_details;
 use docket_proof::did_x509::DidX509;
-use docket_proof::key::{Issuer, KeyFile, parse_key_set};
+use docket_proof::key::{Issuer, parse_key_set};
 use docket_proof::receipt::Receipt;
 use docket_proof::statement::{Content, Draft, SignedStatement};
 use docket_proof::subject::Subject;
 use docket_proof::x509::Chain;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::key_file::PassphraseArgs;
 use crate::cli::output::{Exit, Format, UsageError, data, json, say};
 use crate::cli::remote::{RemoteArgs, gather, registry_only, title};
 use crate::cli::serve::clock;
@@ -53,6 +54,8 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "URI", requires = "chain")]
     issuer: Option<Issuer>,
     #[command(flatten)]
+    passphrase: PassphraseArgs,
+    #[command(flatten)]
     remote: RemoteArgs,
     /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -79,7 +82,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
 
 async fn add(args: AddArgs) -> anyhow::Result<Exit> {
     let image = registry_only(&args.reference)?;
-    let key = read_key(&args.key)?;
+    let key = args.passphrase.key(&args.key)?;
     let chain = args.chain.as_deref().map(read_chain).transpose()?;
     let issuer = match &chain {
         Some(chain) => holder(chain, args.issuer.clone())?,
@@ -209,11 +212,6 @@ fn holder(chain: &Chain, named: Option<Issuer>) -> anyhow::Result<Issuer> {
         "the certificate does not give one name; say with --issuer who signs, such as one of{}",
         candidates.concat()
     )))
-}
-
-fn read_key(path: &Path) -> anyhow::Result<KeyFile> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the key {}", path.display()))?;
-    KeyFile::parse(&text).with_context(|| format!("{} is no private key of an issuer", path.display()))
 }
 
 fn hash(path: &Path) -> anyhow::Result<(Digest, u64)> {

@@ -135,7 +135,7 @@ async fn of_folder(folder: &std::path::Path, reference: &str) -> anyhow::Result<
                 let query = HistoryQuery { tag: tag.clone(), from, tree_size, limit: 1000 };
                 let permit = permit_for(&instance, Right::Pull, &image.repository)?;
                 let page = instance.history(&permit, &query).await;
-                let receipt_keys = instance.receipt_keys().iter().map(|key| key.to_spki_pem()).collect();
+                let receipt_keys = instance.receipt_keys().iter().map(PublicKey::to_spki_pem).collect();
                 instance.close().await;
                 HistoryOfFolder { page: page?, receipt_keys }
             }

@@ -6,6 +6,7 @@ use docket_engine::Instance;
 use docket_proof::key::Issuer;
 use docket_store::keys::DataFolder;
 
+use crate::cli::key_file::PassphraseArgs;
 use crate::cli::output::{Exit, Format, data, json, say};
 use crate::cli::serve::clock;
 
@@ -17,6 +18,8 @@ pub(crate) struct Args {
     /// URL under which the service is known; it stands in every receipt and cannot be changed
     #[arg(long, value_name = "URL")]
     service_id: Issuer,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -24,7 +27,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     refuse_foreign(&args.data)?;
-    let created = Instance::create(&args.data, args.service_id, &clock()).await?;
+    let passphrase = args.passphrase.making("the new registry's keys")?;
+    let created = Instance::create(&args.data, args.service_id, &clock(), passphrase.as_ref()).await?;
     let fingerprint = created.receipt_key.thumbprint();
     match args.output {
         Format::Json => json(&serde_json::json!({
@@ -44,6 +48,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             say(
                 "No witness is configured: a rollback of the whole disk, guard and all, would go unnoticed. Set witness.policy.",
             );
+            if passphrase.is_some() {
+                say("The keys are encrypted: the server needs keys.passphrase_file, or DOCKET_KEYS__PASSPHRASE_FILE.");
+            }
             say(&format!("Next: docket serve --data {}", args.data.display()));
         }
     }

@@ -1,19 +1,31 @@
-//! `docket keys`: an issuer's key pair.
+//! `docket keys`: an issuer's key pair, private key files, the service's own keys.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+mod encrypt;
+mod service;
+mod signer;
 
-use anyhow::Context as _;
+use std::path::PathBuf;
+
 use docket_proof::crypto::SignatureAlgorithm;
-use docket_proof::key::{Issuer, KeyFile, SigningKey};
+use docket_proof::key::{Issuer, KeyFile, SigningKey, seal};
 
+use crate::cli::key_file::{PassphraseArgs, write_new};
 use crate::cli::output::{Exit, Format, UsageError, data, json, say};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Make a key pair: FILE with the private key, and the public key beside it with the ending .pub
     Generate(GenerateArgs),
+    /// Put a private key file under a passphrase: PKCS#8 as openssl reads it
+    Encrypt(encrypt::Args),
+    /// Take the passphrase off a private key file
+    Decrypt(encrypt::Args),
+    /// Show the keys of a service, those in force and those before them
+    List(service::ListArgs),
+    /// Put a new key of the service in the place of one, while the server runs
+    Rotate(service::RotateArgs),
+    /// Sign for a server elsewhere: a signing command for keys.receipt_command and keys.statement_command
+    Signer(signer::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -27,13 +39,25 @@ pub(crate) struct GenerateArgs {
     /// What it signs with: ES256, ES384, ES512, EdDSA, PS256 (RSA of 2048 bits), PS384 (3072) or PS512 (4096)
     #[arg(long, value_name = "NAME", default_value_t = SignatureAlgorithm::Es256)]
     algorithm: SignatureAlgorithm,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     /// For people or for programs; the facts are the same
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }
 
-pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
-    let Command::Generate(args) = command;
+pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Generate(args) => generate(args),
+        Command::Encrypt(args) => encrypt::encrypt(&args),
+        Command::Decrypt(args) => encrypt::decrypt(&args),
+        Command::List(args) => service::list(args).await,
+        Command::Rotate(args) => service::rotate(args).await,
+        Command::Signer(args) => signer::run(&args),
+    }
+}
+
+fn generate(args: GenerateArgs) -> anyhow::Result<Exit> {
     let public_path = args.out.with_extension("pub");
     if public_path == args.out {
         let message = "the private key cannot end in .pub; that is its public key's name";
@@ -46,8 +70,12 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
     let issuer = args.issuer.unwrap_or_else(|| Issuer::of_key(key.public()));
     let file = KeyFile { issuer: Some(issuer.clone()), key };
     let public = file.to_public();
-    write(&args.out, &file.to_text(), 0o600)?;
-    write(&public_path, &public.to_text(), 0o644)?;
+    let passphrase = args.passphrase.making(&args.out.display().to_string())?;
+    match passphrase {
+        Some(passphrase) => write_new(&args.out, &seal(&file.to_text(), &passphrase)?, 0o600)?,
+        None => write_new(&args.out, &file.to_text(), 0o600)?,
+    }
+    write_new(&public_path, &public.to_text(), 0o644)?;
     let thumbprint = public.key.thumbprint();
     match args.output {
         Format::Json => json(&serde_json::json!({
@@ -65,12 +93,4 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Allowed)
-}
-
-fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    let mut file = file.with_context(|| format!("cannot create {}", path.display()))?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("cannot write {}", path.display()))
 }

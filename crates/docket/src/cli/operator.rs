@@ -32,7 +32,7 @@ impl Operator {
             let data = config.data.canonicalize().with_context(|| format!("there is no {}", config.data.display()))?;
             return Ok(Self::Server { stream, data });
         }
-        Ok(Self::Here(Box::new(Instance::open(&config.data, options(&config)?).await?)))
+        Ok(Self::Here(Box::new(Instance::open(&config.data, options(&config).await?).await?)))
     }
 }
 

@@ -57,7 +57,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         EvidenceArgs { witnesses: Some(path), .. } => Evidence::Checkpoint(confirmed(&config, &path).await?),
         EvidenceArgs { accept_loss, .. } => Evidence::Stated(accept_loss.unwrap_or_default()),
     };
-    let Recovered { tree_size, evidence_size } = Instance::recover(&config.data, options(&config)?, &evidence).await?;
+    let options = options(&config).await?;
+    let Recovered { tree_size, evidence_size } = Instance::recover(&config.data, options, &evidence).await?;
     match args.output {
         Format::Json => json(&serde_json::json!({ "tree_size": tree_size, "evidence_size": evidence_size }))?,
         Format::Text => {
@@ -75,7 +76,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 /// The newest checkpoint of the copy, once the witnesses of a policy have confirmed it.
 async fn confirmed(config: &Config, policy: &Path) -> anyhow::Result<Vec<u8>> {
     let asked = Witness::of(policy)?;
-    let instance = Arc::new(Instance::open(&config.data, options(config)?).await?);
+    let instance = Arc::new(Instance::open(&config.data, options(config).await?).await?);
     let confirmed = match Witnesses::new(&instance, &asked) {
         Ok(Some(witnesses)) => witnesses.confirm().await,
         Ok(None) => Err(anyhow::anyhow!("{} names no witnesses", policy.display())),

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     })?;
     let address = listener.local_addr()?;
     let watchers = bind_ops(&config.ops).await?;
-    let instance = Instance::open(&config.data, options(&config)?).await?;
+    let instance = Instance::open(&config.data, options(&config).await?).await?;
     let instance = Arc::new(instance);
     if let Some(rules) = Access::rules(config.access.as_ref(), &instance)? {
         instance.replace_rules(rules)?;
@@ -162,7 +162,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// What a data folder is opened with.
-pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
+pub(crate) async fn options(config: &Config) -> anyhow::Result<Options> {
     Ok(Options {
         clock: clock(),
         crash_at: crash_point()?,
@@ -171,6 +171,7 @@ pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
         upload_idle_seconds_max: config.uploads.idle_seconds(),
         storage: config.storage.clone(),
         witnesses: config.witness.policy.clone(),
+        keys: config.keys.sources().await?,
     })
 }
 

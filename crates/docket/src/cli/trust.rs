@@ -1,5 +1,6 @@
 //! `docket trust`: a consumer chooses whom to believe.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -23,9 +24,10 @@ pub(crate) enum Command {
 pub(crate) struct PinArgs {
     /// The service, such as http://localhost:5000 or registry.example.com
     url: String,
-    /// Thumbprint of a receipt key, as the service's operator tells it (`docket init` prints it)
-    #[arg(long, value_name = "HEX")]
-    fingerprint: String,
+    /// Thumbprint of a receipt key, as the service's operator tells it (`docket init` prints it); repeatable: receipts that a
+    /// retired key signed are believed as long as that one is pinned too
+    #[arg(long, value_name = "HEX", required = true)]
+    fingerprint: Vec<String>,
     /// Believe only these issuers, and check their own signatures too: public key files, or root certificates (PEM), each with
     /// a line `issuer: URI` at its top; with roots the URI may end with *; repeatable
     #[arg(long, value_name = "FILE")]
@@ -36,9 +38,7 @@ pub(crate) struct PinArgs {
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
     let Command::Pin(args) = command;
-    let wanted: Thumbprint = args.fingerprint.parse().map_err(|_| {
-        UsageError(format!("{:?} is no fingerprint; it has 64 lower-case hex digits", args.fingerprint))
-    })?;
+    let wanted = args.fingerprint.iter().map(|text| fingerprint(text)).collect::<anyhow::Result<BTreeSet<_>>>()?;
     let (mut issuers, mut certified) = (Vec::new(), Vec::new());
     for path in &args.issuer {
         match issuer(path)? {
@@ -54,24 +54,34 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
     let keys = parse_key_set(&get(&registry, "/.well-known/scitt-keys", "application/cbor").await?)
         .with_context(|| format!("the keys of {host} are not understood"))?;
     let keys: Vec<PublicKey> = keys.into_iter().filter_map(Result::ok).collect();
-    let Some(pinned) = keys.iter().find(|key| key.thumbprint() == wanted) else {
+    if let Some(missing) = wanted.iter().find(|wanted| !keys.iter().any(|key| key.thumbprint() == **wanted)) {
         let found: Vec<_> = keys.iter().map(|key| key.thumbprint().to_string()).collect();
         anyhow::bail!(
-            "{host} has no key with fingerprint {wanted}; it has {}. Ask its operator which is right: either the \
+            "{host} has no key with fingerprint {missing}; it has {}. Ask its operator which is right: either the \
              fingerprint is mistyped, or somebody stands between you and the service",
             found.join(", ")
         );
-    };
+    }
+    // Only the keys that were compared: who stands in between could name others.
+    let (pinned, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| wanted.contains(&key.thumbprint()));
     let service = TrustedService {
         issuer: service.issuer.parse().context("the service's identity is no name")?,
         url: Some(registry.base_url().as_str().trim_end_matches('/').to_owned()),
-        // Only the key that was compared; others of the service are to be pinned on their own.
-        keys: vec![pinned.clone()],
+        keys: pinned.iter().map(|key| (*key).clone()).collect(),
         profile: Profile::default(),
     };
-    say(&format!("pinned {} by key {wanted}", service.issuer));
+    for key in &keys {
+        let state = if keys.first() == Some(key) { "in force" } else { "retired" };
+        let pinned = if others.contains(&key) { "not pinned" } else { "pinned" };
+        say(&format!("{}  key {}  {state}, {pinned}", service.issuer, key.thumbprint()));
+    }
     data(Trust::new(vec![service], issuers)?.with_certified(certified)?.to_text().trim_end());
     Ok(Exit::Allowed)
+}
+
+fn fingerprint(text: &str) -> anyhow::Result<Thumbprint> {
+    let wrong = |_| UsageError(format!("{text:?} is no fingerprint; it has 64 lower-case hex digits"));
+    Ok(text.parse().map_err(wrong)?)
 }
 
 /// What a consumer believes an issuer by.

@@ -12,9 +12,10 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use docket_engine::{AdmissionForm, Collection, EngineError, HistoryPage, Permit, Right};
+use docket_engine::{AdmissionForm, Collection, EngineError, HistoryPage, KeyRole, Permit, Right};
 use docket_oci::name::RepositoryName;
 use docket_oci::query::Query;
+use docket_proof::key::PublicKey;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,14 @@ use crate::reload::Running;
 pub(crate) struct Removed {
     /// Index of the entry that says so.
     pub entry: u64,
+}
+
+/// Body of `POST /admin/v1/keys`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RotateRequest {
+    /// Which key gets a successor.
+    pub role: KeyRole,
 }
 
 /// Body of `POST /admin/v1/backup`.
@@ -64,6 +73,7 @@ pub(super) fn routes() -> Router {
         .route(NAMES_PATH, get(names))
         .route(HISTORY_PATH, get(history))
         .route(ISSUERS_PATH, get(issuers).post(admit).delete(remove_issuer))
+        .route(KEYS_PATH, get(keys).post(rotate))
         .route(FSCK_PATH, post(fsck))
         .route(FSCK_CHECK_PATH, post(fsck_check_only))
         .route(RELOAD_PATH, post(reload))
@@ -109,6 +119,15 @@ async fn remove_issuer(Extension(context): Extension<Context>, request: Request)
     answer(&context, removed.map(|entry| Removed { entry }))
 }
 
+async fn keys(Extension(context): Extension<Context>) -> Response<Body> {
+    json(&context.instance.keys())
+}
+
+async fn rotate(Extension(context): Extension<Context>, request: Request) -> Answer {
+    let asked: RotateRequest = parsed(request).await?;
+    answer(&context, context.instance.rotate_key(&operator(&context)?, asked.role).await)
+}
+
 /// `GET /admin/v1/names?repository=&last=`: one page of names.
 async fn names(Extension(context): Extension<Context>, request: Request) -> Answer {
     let query = Query::parse(request.uri().query().unwrap_or_default()).map_err(bad)?;
@@ -125,7 +144,7 @@ async fn history(Extension(context): Extension<Context>, request: Request) -> An
     let permit = context.permit(Right::Pull, Some(&repository));
     let permit = permit.map_err(|failure| Refused(Failure::of(&failure, &context)))?;
     let page = context.instance.history(&permit, &query).await;
-    let receipt_keys = context.instance.receipt_keys().iter().map(|key| key.to_spki_pem()).collect();
+    let receipt_keys = context.instance.receipt_keys().iter().map(PublicKey::to_spki_pem).collect();
     answer(&context, page.map(|page| HistoryOfFolder { page, receipt_keys }))
 }
 
@@ -197,6 +216,7 @@ fn json<T: Serialize>(value: &T) -> Response<Body> {
 
 pub(crate) const ISSUERS_PATH: &str = "/admin/v1/issuers";
 pub(crate) const HISTORY_PATH: &str = "/admin/v1/history";
+pub(crate) const KEYS_PATH: &str = "/admin/v1/keys";
 pub(crate) const NAMES_PATH: &str = "/admin/v1/names";
 /// Names in one page.
 pub(crate) const NAMES_PAGE: usize = 1_000;

@@ -116,6 +116,7 @@ impl Failure {
             EngineError::ManifestInvalid(_) => bad(Code::ManifestInvalid),
             // The operator's own, over the admin socket alone.
             EngineError::Collecting
+            | EngineError::KeysBusy
             | EngineError::BackupUnusable { .. }
             | EngineError::NotEmpty(_)
             | EngineError::Recover(_)
@@ -160,6 +161,9 @@ impl Failure {
                 Self::unavailable(error, context, "the registry's object store failed; nothing was changed, try again")
             }
             EngineError::Store(StoreError::Restored(_)) => Self::unavailable(error, context, RESTORED),
+            EngineError::NotSigned(_) => {
+                Self::unavailable(error, context, "the service could not sign just now; nothing was logged, try again")
+            }
             EngineError::Unreadable => Self::unavailable(
                 error,
                 context,

@@ -9,7 +9,7 @@ use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, Response, StatusCode};
 use docket_engine::{EntryState, Permit, Registration, Right};
 use docket_oci::request::CallError;
-use docket_proof::key::key_set;
+use docket_proof::key::{KEY_SET_KEYS_MAX, key_set};
 use docket_proof::statement::{EntryId, MAX_STATEMENT_BYTES};
 
 use crate::http::context::Context;
@@ -43,12 +43,15 @@ pub(crate) async fn entry(Extension(context): Extension<Context>, request: Reque
     answer.unwrap_or_else(Failure::problem)
 }
 
-/// `GET /.well-known/scitt-keys`: the keys of this service's receipts as a COSE_KeySet.
+/// `GET /.well-known/scitt-keys`: the keys of this service's receipts as a COSE_KeySet, the one in force first.
 pub(crate) async fn keys(Extension(context): Extension<Context>, request: Request) -> Response<Body> {
     if let Err(failure) = only(&Method::GET, request.method()) {
         return failure.problem();
     }
-    cached(typed("application/cbor", key_set(&context.instance.receipt_keys())), KEY_SET_CACHED)
+    let keys = context.instance.receipt_keys();
+    // More than a reader takes are only found by name.
+    let set = key_set(&keys.iter().take(KEY_SET_KEYS_MAX).collect::<Vec<_>>());
+    cached(typed("application/cbor", set), KEY_SET_CACHED)
 }
 
 /// `GET /.well-known/scitt-keys/{kid}`: one key, by unpadded base64url of its kid. Ours are thumbprints, 32 bytes of which

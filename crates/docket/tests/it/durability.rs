@@ -3,6 +3,7 @@
 
 mod disk;
 mod faults;
+mod kills;
 mod power;
 mod promises;
 mod trace;

@@ -13,6 +13,7 @@ mod durability;
 mod exposed;
 mod gc;
 mod history;
+mod keys;
 mod ops;
 mod public_log;
 mod registry;

@@ -4,6 +4,7 @@ mod answered;
 mod backup;
 mod crashes;
 mod folders;
+mod hammer;
 mod random;
 mod rollback;
 mod stops;

@@ -60,7 +60,7 @@ async fn a_claim_needs_a_private_key_that_can_be_read() {
         ("nowhere.key", "cannot read the key nowhere.key: No such file"),
         (".", "cannot read the key .: Is a directory"),
         ("garbage.key", "cannot read the key garbage.key"),
-        ("empty.key", "empty.key is no private key of an issuer"),
+        ("empty.key", "empty.key is no private key"),
         ("sbom.cdx.json", "no PEM block found"),
         ("wabbit.pub", "PEM block is labelled PUBLIC KEY, expected PRIVATE KEY"),
     ];

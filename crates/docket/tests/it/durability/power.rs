@@ -112,7 +112,8 @@ impl Story {
         let (site, init) = created();
         let (server, tracing) = traced(&site, &[FAST]);
         let issuer = site.admit("wabbit");
-        let promises = Promises::new(work(&server, &issuer, ROUNDS).await, site.receipt_key());
+        let key = site.receipt_key();
+        let promises = Promises::new(work(&site, &server, &issuer, ROUNDS).await, key);
         // What was deleted goes from the disk too, and takes nothing else along.
         let collected = site.docket(&["gc", "--grace", "0s"]);
         assert!(collected.status.success(), "docket gc: {}", said(&collected));

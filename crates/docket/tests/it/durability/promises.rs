@@ -53,6 +53,7 @@ struct Asked {
 /// The promises of all clients, sorted by what they are about.
 pub(super) struct Promises {
     by_fact: BTreeMap<Fact, Vec<Asked>>,
+    /// The service's first key, which every folder of its knows; receipts may be by any that came after it.
     key: PublicKey,
     /// Roots that receipts spoke of, by tree size: there must be one for each.
     roots: Mutex<HashMap<u64, [u8; 32]>>,
@@ -85,6 +86,7 @@ impl Promises {
             upload_idle_seconds_max: 3600,
             storage: docket_store::BlobStorage::Files,
             witnesses: None,
+            keys: docket_engine::KeySources::default(),
         };
         let instance = match Instance::open(data, options).await {
             Ok(instance) => instance,
@@ -95,6 +97,9 @@ impl Promises {
             Ok(report) => report.problems,
             Err(failure) => vec![format!("fsck failed: {failure}")],
         };
+        if !instance.receipt_keys().contains(&self.key) {
+            problems.push("it does not know its first key".to_owned());
+        }
         for (fact, history) in &self.by_fact {
             let kept = history.iter().rposition(|asked| asked.request.as_deref().is_some_and(&answered));
             let begun = kept.map_or(0, |kept| kept + 1);
@@ -147,7 +152,7 @@ impl Promises {
             Fact::Receipt(statement) => {
                 let permit = everywhere(Right::Claim);
                 let again = instance.register(&permit, statement).await.map_err(|failure| failure.to_string())?;
-                self.check_root(statement, &again.receipt)?;
+                self.check_root(statement, &again.receipt, &instance.receipt_keys())?;
                 Ok(Some(again.receipt))
             }
             Fact::Placed(repository, statement) => {
@@ -170,10 +175,12 @@ impl Promises {
     }
 
     /// Two receipts that speak of trees of one size must speak of one tree.
-    fn check_root(&self, statement: &[u8], receipt: &[u8]) -> Result<(), String> {
+    fn check_root(&self, statement: &[u8], receipt: &[u8], keys: &[PublicKey]) -> Result<(), String> {
         let entry = SignedStatement::decode(statement).expect("a statement of ours");
         let receipt = Receipt::decode(receipt).map_err(|failure| failure.to_string())?;
-        let root = receipt.verify(entry.entry(), &self.key).map_err(|failure| failure.to_string())?;
+        let key =
+            keys.iter().find(|key| key.thumbprint() == receipt.kid()).ok_or("a receipt by no key of the service")?;
+        let root = receipt.verify(entry.entry(), key).map_err(|failure| failure.to_string())?;
         let mut roots = self.roots.lock().expect("no holder panics");
         if *roots.entry(receipt.tree_size()).or_insert(root) == root {
             return Ok(());

@@ -2,10 +2,10 @@
 
 use docket_oci::digest::Digest;
 use docket_oci::media;
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 
 use super::promises::{Change, Fact, Promise};
-use crate::harness::{Answer, Ask as _, Issuer, Server, bytes_of, image, sha256};
+use crate::harness::{Answer, Ask as _, Issuer, Server, Site, bytes_of, image, sha256};
 
 /// Who speaks to the server, and what it was told.
 struct Client<'a> {
@@ -18,11 +18,19 @@ struct Refused;
 
 /// Lets three clients work at once, each for as many rounds, and gives what they were promised. A client goes on after
 /// a refusal with its next round, and ends when the server is gone.
-pub(super) async fn work(server: &Server, issuer: &Issuer, rounds: u64) -> Vec<Promise> {
+///
+/// Meanwhile the operator replaces both keys of the service; whether that happens is for the ledger to say.
+pub(super) async fn work(site: &Site, server: &Server, issuer: &Issuer, rounds: u64) -> Vec<Promise> {
     let client = || Client { server, promises: Vec::new() };
     let (mut pushes, mut chunks, mut claims) = (client(), client(), client());
     let _ = pushes.move_tags(3 * rounds).await;
-    join3(pushes.push(rounds), chunks.push_in_chunks(rounds), claims.claim(issuer, rounds)).await;
+    let clients = join3(pushes.push(rounds), chunks.push_in_chunks(rounds), claims.claim(issuer, rounds));
+    let operator = async {
+        for role in ["receipt", "statement"] {
+            site.rotate(role).await;
+        }
+    };
+    join(clients, operator).await;
     [pushes.promises, chunks.promises, claims.promises].into_iter().flatten().collect()
 }
 

@@ -48,7 +48,13 @@ impl Shell {
 
     /// Runs `docket` with arguments that may hold spaces.
     pub(crate) fn docket_with(&self, args: &[&str]) -> Said {
+        self.docket_among(&[], args)
+    }
+
+    /// The same, with settings in its environment.
+    pub(crate) fn docket_among(&self, settings: &[(&str, &str)], args: &[&str]) -> Said {
         let mut command = docket();
+        command.envs(settings.iter().copied()).stdin(std::process::Stdio::null());
         command.args(args).current_dir(&self.folder).env("HOME", &self.folder).env("COLUMNS", "100");
         for name in SURROUNDINGS {
             command.env_remove(name).env_remove(name.to_lowercase());

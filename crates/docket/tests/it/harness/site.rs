@@ -63,6 +63,15 @@ impl Site {
         &self.folder
     }
 
+    /// Names of the private keys.
+    pub(crate) fn key_files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.data().join("keys")).expect("the folder of keys");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+        let mut names: Vec<_> = entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
     /// Names of what is staged: uploads that have not ended.
     pub(crate) fn staged(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.data().join("staging")).expect("the folder of uploads");
@@ -82,6 +91,13 @@ impl Site {
         let mut command = docket();
         command.args(args).arg("--data").arg(self.data());
         command.output().expect("the binary starts")
+    }
+
+    /// Replaces a key of the service, while others go on; whether that succeeds is told by what is said.
+    pub(crate) async fn rotate(&self, role: &'static str) -> Output {
+        let data = self.data();
+        let command = move || docket().args(["keys", "rotate", role, "--data"]).arg(data).output();
+        tokio::task::spawn_blocking(command).await.expect("no panic").expect("the binary starts")
     }
 
     /// Makes an issuer and admits it.

@@ -1,0 +1,77 @@
+//! `docket keys list` and `rotate`: the service's own keys, through a running server or on the folder itself.
+
+use std::path::PathBuf;
+
+use docket_engine::{KeyRole, KeyView};
+
+use crate::cli::operator::{Operator, call, permit};
+use crate::cli::output::{Exit, Format, data, json, say};
+use crate::http::{KEYS_PATH, RotateRequest};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    /// Data folder of the registry
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// For people or for programs; the facts are the same
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RotateArgs {
+    /// Which key: `receipt` signs tree heads, `statement` what the service itself says
+    #[arg(value_name = "receipt|statement")]
+    role: KeyRole,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+pub(crate) async fn list(args: ListArgs) -> anyhow::Result<Exit> {
+    let keys: Vec<KeyView> = match Operator::of(&args.data).await? {
+        Operator::Server { stream, data } => call((stream, data), "GET", KEYS_PATH, Vec::new()).await?,
+        Operator::Here(instance) => {
+            let keys = instance.keys();
+            instance.close().await;
+            keys
+        }
+    };
+    match args.output {
+        Format::Json => json(&keys)?,
+        Format::Text => keys.iter().for_each(|key| data(&line(key))),
+    }
+    Ok(Exit::Allowed)
+}
+
+pub(crate) async fn rotate(RotateArgs { role, list: args }: RotateArgs) -> anyhow::Result<Exit> {
+    let key: KeyView = match Operator::of(&args.data).await? {
+        Operator::Server { stream, data } => {
+            call((stream, data), "POST", KEYS_PATH, serde_json::to_vec(&RotateRequest { role })?).await?
+        }
+        Operator::Here(instance) => {
+            let rotated = instance.rotate_key(&permit(&instance)?, role).await;
+            instance.close().await;
+            rotated?
+        }
+    };
+    match args.output {
+        Format::Json => json(&key)?,
+        Format::Text => {
+            data(&line(&key));
+            if role == KeyRole::Receipt {
+                say(
+                    "Receipts by the key before stay valid. Give the new fingerprint to consumers by a way they trust:",
+                );
+                say(
+                    "`docket trust pin` takes several, and who has pinned the old one alone believes no newer receipt.",
+                );
+            }
+        }
+    }
+    Ok(Exit::Allowed)
+}
+
+fn line(key: &KeyView) -> String {
+    let state = if key.retired { "retired" } else { "in force" };
+    format!("{}  {}  {state}  entry #{}", key.role, key.thumbprint, key.entry)
+}
