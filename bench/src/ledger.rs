@@ -1,6 +1,7 @@
 //! Ledger calls: registrations of statements that were signed beforehand, and fresh receipts.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
@@ -142,16 +143,18 @@ impl Signer {
         &self.file
     }
 
-    /// Statements about that many different artifacts, each with a document of its own. Nothing repeats, which is
-    /// the hard case for indexes.
+    /// Statements about that many different artifacts, each with a document of its own. Nothing repeats in a run, which
+    /// is the hard case for indexes.
     pub(crate) fn unplaced(&self, count: usize) -> anyhow::Result<Vec<Vec<u8>>> {
+        static NUMBERED: AtomicUsize = AtomicUsize::new(0);
+        let first = NUMBERED.fetch_add(count, Ordering::Relaxed);
         let repository = "bench/elsewhere".parse()?;
         let digest = |what: &str, number| Digest::of(Algorithm::Sha256, format!("{what} {number}").as_bytes());
         let sign = |number| {
             let subject = Subject::artifact(&repository, &digest("artifact", number));
             self.sign(subject, digest("document", number))
         };
-        (0..count).map(sign).collect()
+        (first..first + count).map(sign).collect()
     }
 
     fn sign(&self, subject: Subject, document: Digest) -> anyhow::Result<Vec<u8>> {

@@ -82,6 +82,7 @@ pub(crate) enum Work {
         share: usize,
     },
     VerifyArchive,
+    VerifyStatement,
     VerifyBare,
     Verify,
     /// Memory now.
@@ -114,6 +115,7 @@ impl Work {
             | Self::Place { .. }
             | Self::Refresh { .. }
             | Self::VerifyArchive
+            | Self::VerifyStatement
             | Self::VerifyBare
             | Self::Verify
             | Self::Restart => false,
@@ -211,8 +213,14 @@ pub(crate) const PLAN: &[Plan] = &[
     // The ledger.
     Plan { id: "register-1", title: "registration, 1 client", at: &[Docket], against: Against::Machine("p256"),
         goal: "p50 ≤ 3 ms", work: Work::Register { clients: 1, share: 10 } },
+    Plan { id: "register-8", title: "registration, 8 clients", at: &[Docket], against: Against::Machine("p256"),
+        goal: "", work: Work::Register { clients: 8, share: 2 } },
     Plan { id: "register-64", title: "registration, 64 clients", at: &[Docket], against: Against::Machine("p256"),
         goal: "ratio ≥ 0.25, p99 ≤ 50 ms", work: Work::Register { clients: 64, share: 1 } },
+    Plan { id: "register-256", title: "registration, 256 clients", at: &[Docket], against: Against::Machine("p256"),
+        goal: "", work: Work::Register { clients: 256, share: 1 } },
+    Plan { id: "verify-statement", title: "of that: decode and check a statement, in process", at: &[Docket],
+        against: Against::Nothing, goal: "", work: Work::VerifyStatement },
     Plan { id: "place-64", title: "registration and placement, 64 clients", at: &[Docket],
         against: Against::Machine("p256"), goal: "", work: Work::Place { clients: 64, share: 4 } },
     Plan { id: "refresh", title: "fresh receipt, 64 connections", at: &[Docket], against: Against::Nothing,

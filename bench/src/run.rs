@@ -210,6 +210,7 @@ async fn at_server(
             by_operation(ledger(server).await?.register(clients, statements(share)).await?)
         }
         Work::Place { clients, share } => by_operation(ledger(server).await?.place(clients, statements(share)).await?),
+        Work::VerifyStatement => Some(verify::statement_check(&ledger(server).await?)?),
         Work::Refresh { connections, share } => {
             by_operation(ledger(server).await?.refresh(connections, statements(share), time).await?)
         }

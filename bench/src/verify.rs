@@ -14,6 +14,16 @@ pub(crate) fn two_bare_checks() -> anyhow::Result<Figure> {
     Ok(Figure::new(2.0 * signature_check_us()?, "µs"))
 }
 
+/// What each registration costs before anything is decided: decode, the issuer's signature.
+pub(crate) fn statement_check(ledger: &Ledger<'_>) -> anyhow::Result<Figure> {
+    let issuer = ledger.signer.file().key.public();
+    let statement = ledger.signer.unplaced(1)?.pop().context("one statement was asked for")?;
+    let check = || anyhow::Ok(SignedStatement::decode(&statement)?.verify(issuer)?);
+    check()?;
+    let rate = crate::limits::rate(|| std::hint::black_box(check().is_ok()))?;
+    Ok(Figure::new(rate.each_us(), "µs"))
+}
+
 /// One check of a transparent statement with its receipt: decode, the issuer's signature, the path, the service's
 /// signature.
 pub(crate) async fn whole_check(ledger: &Ledger<'_>) -> anyhow::Result<Figure> {
