@@ -14,9 +14,13 @@ use docket_oci::query::{Query, escape};
 use docket_oci::range::{Ranged, UploadRange, parse_range};
 use docket_oci::{Call, Digest, ErrorBody, ImageReference, Reference, RepositoryName, Tag};
 use docket_proof::cbor::{Item, parse_problem_details, problem_details as write_problem_details};
+use docket_proof::certified::IssuerPattern;
 use docket_proof::checkpoint::{Checkpoint, parse_add_checkpoint};
 use docket_proof::cose::Sign1;
-use docket_proof::key::{Issuer, KeyFile, PublicKey, PublicKeyFile, key_set, parse_key_set};
+use docket_proof::did_x509::DidX509;
+use docket_proof::key::{
+    Issuer, KeyFile, Passphrase, PublicKey, PublicKeyFile, is_sealed, key_set, parse_key_set, unseal,
+};
 use docket_proof::log_policy::LogPolicy;
 use docket_proof::log_proof::LogProof;
 use docket_proof::merkle::Frontier;
@@ -26,6 +30,7 @@ use docket_proof::statement::{MAX_ENTRY_BYTES, MAX_RECEIPTS, PresentedStatement,
 use docket_proof::subject::Subject;
 use docket_proof::tile::TileId;
 use docket_proof::trust::Trust;
+use docket_proof::x509::{Chain, Roots};
 
 /// What is tried on bytes; it panics where they break a promise.
 pub type Promise = fn(&[u8]);
@@ -39,6 +44,11 @@ pub const TARGETS: &[(&str, Promise)] = &[
     ("public_key", public_key),
     ("cose_keys", cose_keys),
     ("key_file", key_file),
+    ("sealed_key", sealed_key),
+    ("chain", chain),
+    ("roots", roots),
+    ("did_x509", did_x509),
+    ("issuer_pattern", issuer_pattern),
     ("trust", trust),
     ("subject", subject),
     ("issuer", issuer),
@@ -87,7 +97,12 @@ pub fn statement(bytes: &[u8]) {
         let entry = SignedStatement::decode(statement.entry()).expect("an entry is a statement");
         assert_eq!((entry.entry(), entry.entry_id()), (statement.entry(), statement.entry_id()));
         assert!(entry.receipts().is_empty());
+        // The ledger keeps the entry and a chain beside it; together they are signed by the same.
+        let kept = SignedStatement::decode_entry(statement.entry(), statement.collateral().as_deref())
+            .expect("it was read from there");
+        assert_eq!((kept.entry(), kept.collateral()), (statement.entry(), statement.collateral()));
     }
+    let _ = SignedStatement::decode_entry(bytes, Some(bytes));
     // What is taken apart gives the same entry, whoever may register it.
     if let Ok(shown) = PresentedStatement::decode(bytes) {
         let again = PresentedStatement::decode(&shown.signed).expect("what was taken apart is a statement");
@@ -131,6 +146,51 @@ pub fn key_file(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let _ = PublicKeyFile::parse(&text).map(|file| file.to_text());
     let _ = KeyFile::parse(&text).map(|file| file.to_public());
+}
+
+/// Encrypted key files: the passphrase is `a`, and what a file asks for is bounded.
+pub fn sealed_key(bytes: &[u8]) {
+    let passphrase = Passphrase::from_line(b"a").expect("a passphrase");
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(opened) = unseal(&text, Some(&passphrase)) {
+        assert!(!is_sealed(&opened));
+        let _ = KeyFile::parse(&opened).map(|file| file.to_public());
+    }
+}
+
+/// Chains of certificates, as PEM and as the DER of one.
+pub fn chain(bytes: &[u8]) {
+    let from_pem = Chain::from_pem(&String::from_utf8_lossy(bytes));
+    for chain in [Chain::new(&[bytes]), from_pem].into_iter().flatten() {
+        let _ = (chain.leaf().key(), chain.leaf().facts());
+        // Each name that is proposed for a chain is one.
+        DidX509::candidates(&chain).iter().for_each(|did| drop(DidX509::parse(did.as_str()).expect("a did:x509")));
+    }
+}
+
+/// Roots: kept as they are.
+pub fn roots(bytes: &[u8]) {
+    if let Ok(roots) = Roots::from_pem(&String::from_utf8_lossy(bytes)) {
+        assert_eq!(Roots::from_pem(&roots.to_pem()).expect("our own text").to_pem(), roots.to_pem());
+    }
+}
+
+/// did:x509, which never makes another name of the one it was.
+pub fn did_x509(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if DidX509::parse(&text).is_ok() {
+        assert!(DidX509::is_one(&text) && text.is_ascii());
+    }
+}
+
+/// Patterns of issuers: kept as they are, and each covers what it is literally.
+pub fn issuer_pattern(bytes: &[u8]) {
+    kept::<IssuerPattern>(bytes);
+    if let Ok(pattern) = String::from_utf8_lossy(bytes).parse::<IssuerPattern>() {
+        assert!(pattern.overlaps(&pattern));
+        let literal = pattern.literal().parse::<Issuer>();
+        assert!(literal.is_err() || literal.is_ok_and(|issuer| pattern.covers(&issuer)));
+    }
 }
 
 /// `trust.toml`.
