@@ -103,16 +103,40 @@ impl TileId {
     }
 }
 
-/// The node over `hashes`, whose number must be a power of two; `None` otherwise.
-pub fn fold(hashes: &[Hash]) -> Option<Hash> {
-    if !hashes.len().is_power_of_two() {
-        return None;
+/// The hashes of a tile, and the complete nodes that they fold into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tile {
+    /// Its hashes, then the nodes over each two of them, and so on up to at most one.
+    levels: Vec<Vec<Hash>>,
+}
+
+impl Tile {
+    /// Folds the first hashes of a tile, or all of them.
+    pub fn new(hashes: Vec<Hash>) -> Self {
+        let mut levels = vec![hashes];
+        while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+            levels.push(level.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect());
+        }
+        Self { levels }
     }
-    let mut level = hashes.to_vec();
-    while level.len() > 1 {
-        level = level.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
+
+    /// What is stored of it.
+    pub fn hashes(&self) -> &[Hash] {
+        &self.levels[0]
     }
-    level.pop()
+
+    /// The node over some of its hashes, as [`TileId::holding`] names them; `None` where no complete node is over these.
+    pub fn node(&self, places: &Range<u16>) -> Option<Hash> {
+        let width = places.end.checked_sub(places.start).filter(|width| width.is_power_of_two())?;
+        let level = self.levels.get(usize::try_from(width.trailing_zeros()).ok()?)?;
+        let is_aligned = places.start.is_multiple_of(width);
+        level.get(usize::from(places.start / width)).copied().filter(|_| is_aligned)
+    }
+
+    /// The node over a full tile, which is a hash of the tile above.
+    pub fn root(&self) -> Option<Hash> {
+        self.node(&(0..TILE_WIDTH))
+    }
 }
 
 const LEAF_TILES: &str = "tile/0/";
@@ -214,7 +238,7 @@ mod tests {
         let mut stored = vec![leaves.clone()];
         while stored.last().is_some_and(|level| level.len() >= usize::from(TILE_WIDTH)) {
             let below = &stored[stored.len() - 1];
-            stored.push(below.as_chunks::<256>().0.iter().filter_map(|tile| fold(tile)).collect());
+            stored.push(below.as_chunks::<256>().0.iter().filter_map(|tile| Tile::new(tile.to_vec()).root()).collect());
         }
         let mut node = |level: u8, index: u64| -> Result<Hash, String> {
             let (tile, places) = TileId::holding(level, index);
@@ -222,8 +246,8 @@ mod tests {
                 return Err(format!("{} is not that wide", tile.path(None)));
             }
             let start = usize::try_from(tile.index).expect("small") * usize::from(TILE_WIDTH);
-            let hashes = &stored[usize::from(tile.level)];
-            fold(&hashes[start + usize::from(places.start)..start + usize::from(places.end)]).ok_or_else(String::new)
+            let hashes = &stored[usize::from(tile.level)][start..][..usize::from(tile.width(size))];
+            Tile::new(hashes.to_vec()).node(&places).ok_or_else(String::new)
         };
         for index in [0, 1, 255, 256, 65_535, 65_536, 69_887, 69_888, size - 1] {
             let path = inclusion_path(index, size, &mut node).expect("every node is in a tile");
@@ -233,9 +257,16 @@ mod tests {
     }
 
     #[test]
-    fn only_powers_of_two_fold() {
-        assert_eq!(fold(&[]), None);
-        assert_eq!(fold(&[[0; 32]; 3]), None);
-        assert_eq!(fold(&[[7; 32]]), Some([7; 32]));
+    fn a_tile_gives_the_nodes_that_are_over_its_hashes_and_no_others() {
+        let hashes: Vec<Hash> = (0..6).map(|byte| [byte; 32]).collect();
+        let tile = Tile::new(hashes.clone());
+        let pair = |at: usize| node_hash(&hashes[at], &hashes[at + 1]);
+        assert_eq!(tile.node(&(5..6)), Some(hashes[5]));
+        assert_eq!(tile.node(&(4..6)), Some(pair(4)));
+        assert_eq!(tile.node(&(0..4)), Some(node_hash(&pair(0), &pair(2))));
+        for none in [0..0, 1..3, 0..3, 4..8, 6..7, 0..8, 0..TILE_WIDTH, Range { start: 3, end: 2 }] {
+            assert_eq!(tile.node(&none), None, "{none:?}");
+        }
+        assert_eq!(Tile::new(Vec::new()).node(&(0..1)), None);
     }
 }

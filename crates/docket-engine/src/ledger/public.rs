@@ -161,8 +161,8 @@ impl Ledger {
             return Ok(None);
         }
         // Whatever width is asked for, one is kept in memory.
-        let hashes = self.shared.tiles.tile(tile, there).await?;
-        Ok(Some(hashes[..usize::from(width)].concat()))
+        let tile = self.shared.tiles.tile(tile, there).await?;
+        Ok(Some(tile.hashes()[..usize::from(width)].concat()))
     }
 
     /// The entries `first..end` as they stand in a bundle. They must be there.

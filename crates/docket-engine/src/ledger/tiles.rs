@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use docket_proof::merkle::{Hash, NodeReader, PathError, consistency_path, inclusion_path};
-use docket_proof::tile::{TileId, fold};
+use docket_proof::tile::{TILE_WIDTH, Tile, TileId};
 use docket_store::Store;
 use moka::sync::Cache;
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ type PathMaker<'p> = dyn Fn(&mut NodeReader<'_, ()>) -> Result<Vec<Hash>, PathEr
 #[derive(Debug)]
 pub(super) struct Tiles {
     store: Arc<Store>,
-    cache: Cache<(TileId, u16), Arc<Vec<Hash>>>,
+    cache: Cache<(TileId, u16), Arc<Tile>>,
 }
 
 impl Tiles {
@@ -50,28 +50,27 @@ impl Tiles {
         path(&mut want).map_err(|_| unproven())?;
         let mut nodes = HashMap::with_capacity(wanted.len());
         for (level, at) in wanted {
-            let (tile, range) = TileId::holding(level, at);
-            let hashes = self.tile(tile, tile.width(size)).await?;
-            let range = usize::from(range.start)..usize::from(range.end);
-            let node = hashes.get(range).and_then(fold).ok_or_else(unproven)?;
-            nodes.insert((level, at), node);
+            let (tile, places) = TileId::holding(level, at);
+            let node = self.tile(tile, tile.width(size)).await?.node(&places);
+            nodes.insert((level, at), node.ok_or_else(unproven)?);
         }
         let mut found = |level, at| nodes.get(&(level, at)).copied().ok_or(());
         path(&mut found).map_err(|_| unproven())
     }
 
-    /// The first `width` hashes of a tile.
-    pub(super) async fn tile(&self, tile: TileId, width: u16) -> Result<Arc<Vec<Hash>>, EngineError> {
-        if let Some(hashes) = self.cache.get(&(tile, width)) {
-            return Ok(hashes);
+    /// The first `width` hashes of a tile, folded.
+    pub(super) async fn tile(&self, tile: TileId, width: u16) -> Result<Arc<Tile>, EngineError> {
+        if let Some(known) = self.cache.get(&(tile, width)) {
+            return Ok(known);
         }
         let stored = if width == TILE_WIDTH { self.stored(tile).await? } else { None };
-        let hashes = Arc::new(match stored {
+        let hashes = match stored {
             Some(hashes) => hashes,
             None => self.compute(tile, width).await?,
-        });
-        self.cache.insert((tile, width), Arc::clone(&hashes));
-        Ok(hashes)
+        };
+        let folded = Arc::new(Tile::new(hashes));
+        self.cache.insert((tile, width), Arc::clone(&folded));
+        Ok(folded)
     }
 
     async fn stored(&self, tile: TileId) -> Result<Option<Vec<Hash>>, EngineError> {
@@ -90,8 +89,7 @@ impl Tiles {
             let mut roots = Vec::with_capacity(usize::from(width));
             for index in first..end {
                 let below = TileId { level: tile.level - 1, index };
-                let hashes = Box::pin(self.tile(below, TILE_WIDTH)).await?;
-                roots.extend(fold(&hashes));
+                roots.extend(Box::pin(self.tile(below, TILE_WIDTH)).await?.root());
             }
             roots
         };
@@ -178,10 +176,8 @@ fn full_tiles(level: u8, size: u64) -> u64 {
     size.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0)
 }
 
-/// Hashes in a full tile.
-const TILE_WIDTH: u16 = 256;
 const TILE_BYTES: usize = 256 * 32;
 /// A tree of 2^64 entries has eight levels of tiles.
 const LEVELS: u8 = 8;
-/// Tiles in memory: 8 KiB each, 2 MiB in all.
+/// Tiles in memory: 16 KiB each with the nodes between, 4 MiB in all.
 const CACHED_TILES_MAX: u64 = 256;

@@ -11,7 +11,7 @@ use docket_proof::log_proof::LogProof;
 use docket_proof::merkle::{Frontier, Hash, leaf_hash, verify_consistency};
 use docket_proof::note::NoteKey;
 use docket_proof::statement::SignedStatement;
-use docket_proof::tile::{TileId, decode_bundle, fold};
+use docket_proof::tile::{Tile, TileId, decode_bundle};
 
 use crate::harness::{Answer, Ask as _, Guarded, Issuer, Raw, Server, Site};
 
@@ -67,7 +67,7 @@ async fn tiles_and_bundles_lead_to_the_checkpoint() {
     assert_eq!(leaves.len(), 262);
     let tree = Frontier::new().append(&leaves);
     assert_eq!(&tree.root, newest.root());
-    assert_eq!(hashes(&server, "tile/1/000.p/1").await, [fold(&full).expect("256 hashes")]);
+    assert_eq!(hashes(&server, "tile/1/000.p/1").await, [Tile::new(full.clone()).root().expect("256 hashes")]);
     // Narrower than it is by now, as a checkpoint of its time needed it.
     assert_eq!(hashes(&server, "tile/0/000.p/5").await, leaves[..5]);
     assert_eq!(hashes(&server, "tile/0/001.p/2").await, leaves[256..258]);
