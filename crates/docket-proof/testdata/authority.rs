@@ -112,3 +112,45 @@ pub(crate) fn named_statement(key: &SigningKey, issuer: &str, subject: &str, cha
     let unprotected = vec![(label::X5CHAIN.into(), chain)];
     Sign1 { protected: &protected, unprotected, payload: Some(b"said by certificate"), signature: &signature }.encode()
 }
+
+/// What a large signing service says in its statements (CoseSignTool's shape): no kid but x5t and a chain, `iat` under tag 1, a
+/// claim with a text for a key, and a hash envelope that names a media type and no place.
+#[allow(dead_code, reason = "not every crate that includes this file needs it")]
+pub(crate) struct SigningService<'a> {
+    pub issuer: &'a str,
+    pub subject: &'a str,
+    /// The number of the hash that the envelope holds, and the hash.
+    pub hash: (i64, &'a [u8]),
+    pub chain: &'a [&'a [u8]],
+    /// Where the chain stands: signed, or beside what is signed.
+    pub signs_chain: bool,
+}
+
+#[allow(dead_code, reason = "not every crate that includes this file needs it")]
+impl SigningService<'_> {
+    pub(crate) fn sign(&self, key: &SigningKey) -> Vec<u8> {
+        use docket_proof::cbor::Item;
+        use docket_proof::cose::{Sign1, label, to_be_signed};
+        let print = docket_proof::crypto::sha256(self.chain[0]);
+        let chain = Item::Array(self.chain.iter().map(|der| Item::Bytes(der)).collect());
+        let claims = vec![
+            (label::ISS.into(), Item::Text(self.issuer)),
+            (label::SUB.into(), Item::Text(self.subject)),
+            (label::IAT.into(), Item::Tag(1, Box::new(1_700_000_000_i64.into()))),
+            (Item::Text("svn"), 3_i64.into()),
+        ];
+        let mut protected = vec![
+            (label::ALG.into(), key.algorithm().number().into()),
+            (label::X5T.into(), Item::Array(vec![(-16_i64).into(), Item::Bytes(&print)])),
+            (label::CWT_CLAIMS.into(), Item::Map(claims)),
+            (label::PAYLOAD_HASH_ALG.into(), self.hash.0.into()),
+            (label::PREIMAGE_CONTENT_TYPE.into(), Item::Text("application/spdx+json")),
+        ];
+        let mut unprotected = Vec::new();
+        let place = if self.signs_chain { &mut protected } else { &mut unprotected };
+        place.push((label::X5CHAIN.into(), chain));
+        let protected = Item::Map(protected).encode();
+        let signature = key.sign(&to_be_signed(&protected, self.hash.1));
+        Sign1 { protected: &protected, unprotected, payload: Some(self.hash.1), signature: &signature }.encode()
+    }
+}

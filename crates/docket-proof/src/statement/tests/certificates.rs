@@ -3,7 +3,7 @@
 use rcgen::SanType;
 
 use super::*;
-use crate::authority::Authority;
+use crate::authority::{Authority, SigningService};
 use crate::did_x509::{DidX509, NameError, NameKind};
 use crate::key::SigningKey;
 use crate::x509::{Fingerprint, Roots};
@@ -179,32 +179,15 @@ fn only_what_is_protected_says_who_signed() {
 
 #[test]
 fn statements_in_the_shape_of_a_large_signing_service_are_read_whole() {
-    // As CoseSignTool writes them: PS384 by RSA, a chain of three and x5t in the protected header, no kid, a did:x509 that
-    // names the root, iat under tag 1, a text claim, and a hash envelope over SHA-384.
+    // As CoseSignTool writes them: PS384 by RSA, a chain of three, and a did:x509 that names the root.
     let key = testkeys::of(SignatureAlgorithm::Ps384);
     let three = Hierarchy::of(&key);
     let root = Fingerprint::of(three.root.der()).to_did();
     let issuer = format!("did:x509:0:{root}::subject:O:Wabbit%20Networks:CN:net-monitor");
     let hash = sha384(DOCUMENT);
-    let (chain, x5t) = (three.chain(), Fingerprint::of(&three.leaf));
-    let claims = vec![
-        (label::ISS.into(), Item::Text(&issuer)),
-        (label::SUB.into(), Item::Text("net-monitor")),
-        (label::IAT.into(), Item::Tag(1, Box::new(1_700_000_000_i64.into()))),
-        (Item::Text("svn"), 3_i64.into()),
-    ];
-    let protected = vec![
-        (label::ALG.into(), (-38_i64).into()),
-        (label::X5CHAIN.into(), chain.to_cose()),
-        (label::X5T.into(), x5t.as_cose()),
-        (label::CWT_CLAIMS.into(), Item::Map(claims)),
-        (label::PAYLOAD_HASH_ALG.into(), (-43_i64).into()),
-        (label::PREIMAGE_CONTENT_TYPE.into(), Item::Text("application/spdx+json")),
-    ];
-    let protected = Item::Map(protected).encode();
-    let signature = key.sign(&to_be_signed(&protected, &hash));
-    let bytes = Sign1 { protected: &protected, unprotected: Map::new(), payload: Some(&hash), signature: &signature };
-    let statement = SignedStatement::decode(&bytes.encode()).expect("well formed");
+    let chain: &[&[u8]] = &[&three.leaf, three.sub.der(), three.root.der()];
+    let said = SigningService { issuer: &issuer, subject: "net-monitor", hash: (-43, &hash), chain, signs_chain: true };
+    let statement = SignedStatement::decode(&said.sign(&key)).expect("well formed");
     assert_eq!(statement.issued_at(), Some(1_700_000_000));
     assert_eq!(statement.claim_type(), "application/spdx+json");
     assert!(matches!(statement.content(), Content::Sha384Envelope { .. }));

@@ -1,21 +1,26 @@
 //! Claims signed by certificate, from the operator's root to the consumer's verdict.
 
 use docket_proof::did_x509::DidX509;
-use docket_proof::key::KeyFile;
-use docket_proof::x509::Chain;
+use docket_proof::key::{KeyFile, SigningKey};
+use docket_proof::statement::{SignedStatement, transparent_with};
+use docket_proof::subject::Subject;
+use docket_proof::x509::{Certificate, Chain};
 use rcgen::SanType;
 
 use super::{REPOSITORY, SBOM, pin};
-use crate::authority::{Authority, pem};
-use crate::harness::{Server, Shell, Site};
+use crate::authority::{Authority, SigningService, pem};
+use crate::harness::{Server, Shell, Site, sha256};
 
 const NAME: &str = "https://wabbit.example/net-monitor";
 
 /// A key with a chain, `name.key` and `name.pem`, and its root, `name-root.pem`.
 fn holder(shell: &Shell, name: &str) -> Chain {
-    shell.docket(&format!("keys generate --out {name}.key --algorithm ES384")).expect(0);
-    let text = std::fs::read_to_string(shell.path(&format!("{name}.key"))).expect("text");
-    let key = KeyFile::parse(&text).expect("a key file").key;
+    holder_of(shell, name, "ES384")
+}
+
+fn holder_of(shell: &Shell, name: &str, algorithm: &str) -> Chain {
+    shell.docket(&format!("keys generate --out {name}.key --algorithm {algorithm}")).expect(0);
+    let key = key_of(shell, name);
     let root = Authority::root("Root");
     let sub = root.below("Issuing");
     let san = SanType::URI(NAME.try_into().expect("ASCII"));
@@ -23,6 +28,11 @@ fn holder(shell: &Shell, name: &str) -> Chain {
     shell.write(&format!("{name}.pem"), pem(&[&leaf, sub.der(), root.der()]));
     shell.write(&format!("{name}-root.pem"), pem(&[root.der()]));
     Chain::new(&[&leaf, sub.der(), root.der()]).expect("certificates")
+}
+
+fn key_of(shell: &Shell, name: &str) -> SigningKey {
+    let text = std::fs::read_to_string(shell.path(&format!("{name}.key"))).expect("text");
+    KeyFile::parse(&text).expect("a key file").key
 }
 
 #[tokio::test]
@@ -74,6 +84,77 @@ async fn a_claim_by_certificate_goes_from_root_to_verdict() {
     }
     server.stop().await;
     assert_eq!(site.fsck_clean().entries, 4);
+}
+
+/// What another signing service made is registered as it came, and the receipt proves it to whoever pins the root.
+#[tokio::test]
+async fn statements_of_a_large_signing_service_are_registered_and_verified_offline() {
+    let site = Site::new();
+    let shell = Shell::new(site.folder());
+    let services = [("signed", "PS384", true), ("beside", "ES384", false)].map(|(name, algorithm, signs_chain)| {
+        let chain = holder_of(&shell, name, algorithm);
+        let authority = chain.certificates().last().expect("a root").fingerprint().to_did();
+        let did = format!("did:x509:0:{authority}::subject:O:Wabbit%20Networks:CN:net-monitor");
+        shell.docket(&format!("issuer add {name} --root {name}-root.pem --issuer {did} --data data")).expect(0);
+        let root = std::fs::read_to_string(shell.path(&format!("{name}-root.pem"))).expect("text");
+        shell.write(&format!("{name}-pin.pem"), format!("issuer: {did}\n{root}"));
+        (name, key_of(&shell, name), chain, did, signs_chain)
+    });
+    let server = Server::start(&site);
+    let repository = server.repository(REPOSITORY);
+    let image = repository.push_image("v1", 1).await;
+    repository.push_blob(SBOM).await;
+    shell.write("sbom.json", SBOM);
+    shell.write("other.json", b"{}");
+    let subject = Subject::artifact(&REPOSITORY.parse().expect("a name"), &sha256(&image));
+    let hash = docket_proof::crypto::sha256(SBOM);
+    for (name, key, chain, did, signs_chain) in &services {
+        let ders: Vec<_> = chain.certificates().iter().map(Certificate::der).collect();
+        let said = |subject: &str| {
+            let hash = (-16, hash.as_slice());
+            SigningService { issuer: did, subject, hash, chain: &ders, signs_chain: *signs_chain }.sign(key)
+        };
+        // About whatever it is that they call so: logged, and judged by itself.
+        let statement = said("net-monitor 1.0");
+        let receipt = server.register(&statement).await.expecting(201);
+        receipt.receipt(&statement, &site.receipt_key());
+        let decoded = SignedStatement::decode(&statement).expect("well formed");
+        let collateral = decoded.collateral();
+        assert_eq!(collateral.is_none(), *signs_chain);
+        let whole = transparent_with(decoded.entry(), collateral.as_deref(), &[&receipt.body]).expect("one receipt");
+        shell.write(&format!("{name}.scitt"), whole);
+        // About an artifact: it stands beside it like any other, under the same receipt wherever it is asked for.
+        let statement = said(subject.as_str());
+        let logged = server.register(&statement).await.expecting(201);
+        let placed = repository.claim(&statement).await.expecting(201);
+        assert_eq!(logged.body, placed.body);
+    }
+    let pins = services.each_ref().map(|(name, ..)| format!("--issuer {name}-pin.pem"));
+    shell.write("both.toml", pin(&shell, &site, &server, &pins.join(" ")));
+    shell.write("one.toml", pin(&shell, &site, &server, &pins[0]));
+    let image = format!("docker://{}/{REPOSITORY}:v1", server.address());
+    shell.docket(&format!("copy --claims {image} oci-archive:copied.tar")).expect(0);
+    server.stop().await;
+
+    for (name, _, _, did, _) in &services {
+        let line = format!("verify --statement {name}.scitt --trust both.toml");
+        let by = format!("by {did} (signature ok)");
+        let said = shell.docket(&format!("{line} --payload sbom.json")).expect(0);
+        said.says(&["allowed", "application/spdx+json", "about net-monitor 1.0", &by, "document ok", "receipt ok"]);
+        shell.docket(&format!("{line} --payload other.json")).expect(1).says(&["ANOTHER DOCUMENT"]);
+    }
+    // Who is not pinned is not believed, receipt or not.
+    shell.docket("verify --statement signed.scitt --trust one.toml").expect(0);
+    shell.docket("verify --statement beside.scitt --trust one.toml").expect(1).says(&["not trusted: "]);
+    let verdict = shell.docket("verify oci-archive:copied.tar --trust both.toml --output json").expect(0).json();
+    let claims = verdict["claims"].as_array().expect("claims");
+    let mut issuers: Vec<_> = claims.iter().map(|claim| claim["issuer"].as_str().expect("text")).collect();
+    issuers.sort_unstable();
+    let mut expected = services.each_ref().map(|(_, _, _, did, _)| did.as_str());
+    expected.sort_unstable();
+    assert_eq!(issuers, expected);
+    assert!(claims.iter().all(|claim| claim["problem"].is_null()), "{verdict}");
+    assert_eq!(site.fsck_clean().entries, 1 + 2 + 4);
 }
 
 #[tokio::test]
