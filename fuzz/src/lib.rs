@@ -25,7 +25,7 @@ use docket_proof::log_policy::LogPolicy;
 use docket_proof::log_proof::LogProof;
 use docket_proof::merkle::Frontier;
 use docket_proof::note::{Note, NoteKey};
-use docket_proof::receipt::{AnyReceipt, Profile, Receipt};
+use docket_proof::receipt::{AnyReceipt, ConsistencyReceipt, Profile, Receipt};
 use docket_proof::statement::{MAX_ENTRY_BYTES, MAX_RECEIPTS, PresentedStatement, SignedStatement};
 use docket_proof::subject::Subject;
 use docket_proof::tile::TileId;
@@ -110,7 +110,7 @@ pub fn statement(bytes: &[u8]) {
     }
 }
 
-/// Receipts: the index lies inside the tree.
+/// Receipts: the index lies inside the tree, and what continues a tree is larger than it.
 pub fn receipt(bytes: &[u8]) {
     let _ = AnyReceipt::claimed_service(bytes);
     if let Ok(receipt) = AnyReceipt::decode(bytes) {
@@ -118,6 +118,12 @@ pub fn receipt(bytes: &[u8]) {
     }
     if let Ok(receipt) = Receipt::decode(bytes) {
         assert!(receipt.index() < receipt.tree_size());
+    }
+    if let Ok(receipt) = ConsistencyReceipt::decode(bytes) {
+        assert!((1..receipt.tree_size()).contains(&receipt.old_size()));
+        // The key of the examples, so that what is signed well is folded too.
+        let key = PublicKeyFile::parse(include_str!("../../crates/docket-proof/testdata/formats/v0/service.pub"));
+        let _ = receipt.verify(receipt.old_size(), &[0; 32], &key.expect("a golden key file").key);
     }
 }
 

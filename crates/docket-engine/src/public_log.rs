@@ -77,6 +77,12 @@ impl Instance {
         self.ledger.consistency(old_size, size).await
     }
 
+    /// The same as a receipt of the newer tree, which need not be published: a receipt is a proof of its own. `None` as well
+    /// where one of the trees ended no batch, so that nobody signed it.
+    pub async fn consistency_receipt(&self, old_size: u64, size: u64) -> Result<Option<Vec<u8>>, EngineError> {
+        self.ledger.consistency_receipt(old_size, size).await
+    }
+
     /// A proof of logging in the published checkpoint, for those who may read the entry.
     pub async fn log_proof(&self, permit: &Permit, entry: &EntryId) -> Result<ProofState, EngineError> {
         permit.scope(Right::Pull)?;

@@ -39,6 +39,8 @@ pub mod label {
     pub const VDP: i64 = 396;
     /// Inclusion proofs inside [`VDP`] (RFC 9942).
     pub const INCLUSION: i64 = -1;
+    /// Consistency proofs inside [`VDP`] (RFC 9942).
+    pub const CONSISTENCY: i64 = -2;
     /// CWT claim: who says it (RFC 8392).
     pub const ISS: i64 = 1;
     /// CWT claim: about what (RFC 8392).

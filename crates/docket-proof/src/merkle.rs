@@ -33,7 +33,7 @@ pub enum MerkleError {
         /// Leaves in the tree.
         size: u64,
     },
-    /// The older tree is larger than the newer one.
+    /// The older tree is larger than the newer one, or no tree to start from.
     #[error("a tree of {old_size} leaves cannot be the past of one of {new_size}")]
     Shrunk {
         /// Leaves in the older tree.
@@ -188,6 +188,23 @@ pub fn verify_consistency(
         }
         return if old_size == 0 || old_root == new_root { Ok(()) } else { Err(MerkleError::NewRootDiffers) };
     }
+    let root = root_from_consistency(old_size, old_root, new_size, path)?;
+    if root == *new_root { Ok(()) } else { Err(MerkleError::NewRootDiffers) }
+}
+
+/// The root of the tree of `new_size` leaves that `path` leads to from `old_root` of a smaller one that has leaves
+/// (RFC 9162 §2.1.4.2).
+///
+/// As with inclusion, a path that folds does not prove `new_size`.
+pub fn root_from_consistency(
+    old_size: u64,
+    old_root: &Hash,
+    new_size: u64,
+    path: &[Hash],
+) -> Result<Hash, MerkleError> {
+    if old_size == 0 || old_size >= new_size {
+        return Err(MerkleError::Shrunk { old_size, new_size });
+    }
     // The walk starts at the last complete subtree of the older tree: node `index` at level `shift`.
     let shift = old_size.trailing_zeros();
     let index = (old_size - 1) >> shift;
@@ -212,13 +229,7 @@ pub fn verify_consistency(
             new = node_hash(&new, sibling);
         }
     }
-    if old != *old_root {
-        return Err(MerkleError::OldRootDiffers);
-    }
-    if new != *new_root {
-        return Err(MerkleError::NewRootDiffers);
-    }
-    Ok(())
+    if old == *old_root { Ok(new) } else { Err(MerkleError::OldRootDiffers) }
 }
 
 /// The root over leaves `start..end`, where `start` is a multiple of the largest power of two in the length: the

@@ -87,6 +87,7 @@ impl Public {
             .route("/api/v1/history", any(api::history))
             .route("/api/v1/service", any(api::service))
             .route("/api/v1/log/consistency", any(log::consistency))
+            .route("/api/v1/log/consistency-receipt", any(log::consistency_receipt))
             .route("/api/v1/log/proof", any(log::proof))
             .route("/api/v1/log/watch", any(log::watch))
             .route("/log/checkpoint", any(log::checkpoint))

@@ -5,6 +5,7 @@ use docket_proof::checkpoint::{Checkpoint, SignedCheckpoint};
 use docket_proof::log_policy::LogPolicy;
 use docket_proof::merkle::{Hash, root_from_path, verify_consistency};
 use docket_proof::note::{Note, NoteKey, NoteSignature, parse_signatures};
+use docket_proof::receipt::BatchSeal;
 use docket_proof::tile::{TileId, encode_bundle};
 use docket_store::{CosignatureRow, EntryRow, Store};
 use tokio::sync::watch;
@@ -142,6 +143,16 @@ impl Ledger {
             return Err(EngineError::Unproven(format!("the stored hashes do not lead from size {old_size} to {size}")));
         }
         Ok(Some(path))
+    }
+
+    /// The same as a receipt (RFC 9942 §5.3). Only for trees that end batches: of these alone the newer one is signed, and the
+    /// older one's root is known to anybody.
+    pub(crate) async fn consistency_receipt(&self, old_size: u64, size: u64) -> Result<Option<Vec<u8>>, EngineError> {
+        let (old, new) = (self.shared.store.batch(old_size).await?, self.shared.store.batch(size).await?);
+        let (Some(_), Some(new)) = (old, new) else { return Ok(None) };
+        let path = self.consistency(old_size, size).await?;
+        let seal = BatchSeal { protected: new.protected, signature: new.signature };
+        Ok(path.map(|path| seal.consistency_receipt(old_size, size, &path)))
     }
 
     /// The path of an entry to the root of a checkpoint.

@@ -1,6 +1,6 @@
 //! From bytes to a well-formed receipt.
 
-use super::{Inclusion, MAX_RECEIPT_BYTES, Receipt, ReceiptError, TREE_SIZE_LABEL, VDS_RFC9162_SHA256};
+use super::{Inclusion, MAX_RECEIPT_BYTES, Receipt, ReceiptError, SignedHead, TREE_SIZE_LABEL, VDS_RFC9162_SHA256};
 use crate::cbor::{Item, Map, lookup, lookup_text};
 use crate::cose::{Sign1, label};
 use crate::header::Header;
@@ -9,6 +9,14 @@ use crate::merkle::{Hash, MerkleError, PATH_HASHES_MAX};
 impl Receipt {
     /// Reads a receipt for RFC9162_SHA256 with exactly one inclusion proof, as this service makes them.
     pub fn decode(bytes: &[u8]) -> Result<Self, ReceiptError> {
+        let (head, unprotected) = SignedHead::decode(bytes)?;
+        Ok(Self { head, inclusion: Inclusion::read(inclusion_proof(&unprotected)?)? })
+    }
+}
+
+impl SignedHead {
+    /// Reads what is signed, and gives what is not.
+    pub(super) fn decode(bytes: &[u8]) -> Result<(Self, Map<'_>), ReceiptError> {
         if bytes.len() > MAX_RECEIPT_BYTES {
             return Err(ReceiptError::TooLarge { bytes: bytes.len() });
         }
@@ -17,18 +25,18 @@ impl Receipt {
         check_vds(&protected)?;
         let header = Header::read(&protected, &parts.unprotected, UNDERSTOOD)?;
         check_log_name(header.subject)?;
-        Ok(Self {
+        let head = Self {
             algorithm: header.algorithm,
             issuer: header.issuer,
             log: header.subject.to_owned(),
             kid: header.kid?,
             signed_at: header.issued_at.ok_or(ReceiptError::TimeMissing)?,
             bound_tree_size: bound_tree_size(&protected)?,
-            inclusion: Inclusion::read(inclusion_proof(&parts.unprotected)?)?,
             attached_root: attached_root(parts.payload)?,
             protected: parts.protected.to_vec(),
             signature: parts.signature.to_vec(),
-        })
+        };
+        Ok((head, parts.unprotected))
     }
 }
 
@@ -44,11 +52,14 @@ impl Inclusion {
         if index >= size {
             return Err(MerkleError::IndexOutside { index, size }.into());
         }
-        let path = path.as_array().filter(|path| (1..=PATH_HASHES_MAX).contains(&path.len()));
-        let hashes = path.ok_or(ReceiptError::ProofForm)?.iter().map(|hash| hash.as_bytes()?.try_into().ok());
-        let path = hashes.collect::<Option<_>>().ok_or(ReceiptError::ProofForm)?;
-        Ok(Self { tree_size: size, index, path })
+        Ok(Self { tree_size: size, index, path: hashes(path).ok_or(ReceiptError::ProofForm)? })
     }
+}
+
+/// The hashes of a proof, of which there is at least one.
+pub(super) fn hashes(path: &Item<'_>) -> Option<Vec<Hash>> {
+    let path = path.as_array().filter(|path| (1..=PATH_HASHES_MAX).contains(&path.len()))?;
+    path.iter().map(|hash| hash.as_bytes()?.try_into().ok()).collect()
 }
 
 fn check_vds(protected: &Map<'_>) -> Result<(), ReceiptError> {
@@ -86,11 +97,16 @@ pub(super) fn attached_root(payload: Option<&[u8]>) -> Result<Option<Hash>, Rece
 
 /// The bytes of the one inclusion proof.
 pub(super) fn inclusion_proof<'a>(unprotected: &Map<'a>) -> Result<&'a [u8], ReceiptError> {
-    let proofs = lookup(unprotected, label::VDP).and_then(Item::as_map).ok_or(ReceiptError::ProofsMissing)?;
-    match lookup(proofs, label::INCLUSION).and_then(Item::as_array).unwrap_or_default() {
+    match proofs(unprotected, label::INCLUSION)? {
         [proof] => proof.as_bytes().ok_or(ReceiptError::ProofForm),
         proofs => Err(ReceiptError::ProofCount { found: proofs.len() }),
     }
+}
+
+/// The proofs of a kind, if there are any.
+pub(super) fn proofs<'m, 'a>(unprotected: &'m Map<'a>, kind: i64) -> Result<&'m [Item<'a>], ReceiptError> {
+    let proofs = lookup(unprotected, label::VDP).and_then(Item::as_map).ok_or(ReceiptError::ProofsMissing)?;
+    Ok(lookup(proofs, kind).and_then(Item::as_array).unwrap_or_default())
 }
 
 /// What `crit` may demand: every protected label that is read here.

@@ -1,4 +1,4 @@
-//! Why bytes are not a receipt, or prove nothing about an entry.
+//! Why bytes are not a receipt, or prove nothing about an entry or a tree.
 
 use super::{MAX_RECEIPT_BYTES, TREE_SIZE_LABEL};
 use crate::cbor::CborError;
@@ -100,6 +100,38 @@ pub enum ReceiptError {
     UnknownKey {
         /// The kid, as text or in hex digits.
         kid: String,
+    },
+    /// Not exactly one consistency proof.
+    #[error("receipt must hold exactly one consistency proof (label 396, key -2), found {found}")]
+    ConsistencyCount {
+        /// How many were found.
+        found: usize,
+    },
+    /// The proof is not strictly encoded; offsets count inside it.
+    #[error("consistency proof: {0}")]
+    ConsistencyCbor(#[source] CborError),
+    /// The proof is no array of two sizes, the first the smaller one, and hashes.
+    #[error("consistency proof must be [older tree size, newer tree size, [one or more 32-byte hashes]]")]
+    ConsistencyForm,
+    /// The path contradicts the sizes or the older root.
+    #[error("consistency proof: {0}")]
+    Consistency(#[source] MerkleError),
+    /// It starts at another tree than the one that is known.
+    #[error("receipt proves what continues a tree of {claimed} entries, not one of {known}")]
+    OtherTree {
+        /// Entries in the tree that is known.
+        known: u64,
+        /// Entries in the tree that the proof starts from.
+        claimed: u64,
+    },
+    /// The signature does not cover the root that the older one and the proof lead to.
+    #[error(
+        "receipt does not prove that the tree grew: the signature by key {key} is not over the root that the older one and \
+         the proof lead to"
+    )]
+    NotContinued {
+        /// The key it was checked with.
+        key: Thumbprint,
     },
     /// The signature does not cover the root that entry and path lead to.
     #[error(

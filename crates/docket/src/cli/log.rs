@@ -11,11 +11,14 @@ use docket_proof::checkpoint::Checkpoint;
 use docket_proof::log_policy::{LogPolicy, Witnessed};
 use docket_proof::log_proof::LogProof;
 use docket_proof::merkle::{Hash, MerkleError, leaf_hash, verify_consistency};
+use docket_proof::receipt::ConsistencyReceipt;
 use docket_proof::statement::{EntryId, SignedStatement};
+use docket_proof::trust::Trust;
 use serde::Deserialize;
 
 use crate::cli::output::{Exit, data, say};
 use crate::cli::remote::RemoteArgs;
+use crate::cli::verify::read_trust;
 use crate::config::read_policy;
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,9 +27,10 @@ pub(crate) enum Command {
     Checkpoint(CheckpointArgs),
     /// Follow a log: print each new checkpoint once it is proved to continue the one before; exit 1 when the log forks
     Watch(WatchArgs),
-    /// Print a proof that an entry was logged (C2SP tlog-proof), to be checked anywhere without asking anybody
+    /// Get a proof to be checked anywhere without asking anybody: that an entry was logged (C2SP tlog-proof), or that the log
+    /// continues what it was (RFC 9942 receipt of consistency)
     Proof(ProofArgs),
-    /// Check a proof of logging without asking anybody: exit 0 it holds, 1 it does not
+    /// Check such a proof without asking anybody: exit 0 it holds, 1 it does not
     Check(CheckArgs),
 }
 
@@ -65,18 +69,34 @@ pub(crate) struct ProofArgs {
     /// The service, such as http://localhost:5000 or registry.example.com
     url: String,
     /// Id of the entry: 64 hex digits, as in the path of its receipt
-    entry: EntryId,
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    entry: Option<EntryId>,
+    /// Instead of an entry: the size of an older tree, as a checkpoint or a receipt names it, which the newest one continues
+    #[arg(long, value_name = "SIZE", requires = "out")]
+    from: Option<u64>,
+    /// The size of another newer tree
+    #[arg(long, value_name = "SIZE", requires = "from")]
+    to: Option<u64>,
+    /// Where the receipt of consistency goes, which is no text
+    #[arg(long, value_name = "FILE", requires = "from")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     remote: RemoteArgs,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
-    /// The proof, as `docket log proof` printed it
+    /// The proof, as `docket log proof` gave it
     proof: PathBuf,
     /// The statement that was logged
-    #[arg(long, value_name = "FILE")]
-    statement: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "since", conflicts_with = "since")]
+    statement: Option<PathBuf>,
+    /// The checkpoint that was kept, where the proof is that the log continues it
+    #[arg(long, value_name = "FILE", requires = "trust")]
+    since: Option<PathBuf>,
+    /// Whose receipts to believe; `docket trust pin` writes it
+    #[arg(long, value_name = "FILE", requires = "since")]
+    trust: Option<PathBuf>,
     /// Keys of the log and its witnesses, and the quorum (C2SP tlog-policy)
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
@@ -130,23 +150,63 @@ async fn watch(args: WatchArgs) -> anyhow::Result<Exit> {
 
 async fn proof(args: ProofArgs) -> anyhow::Result<Exit> {
     let registry = connect(&args.url, &args.remote).await?;
-    let reply = registry.get(&format!("/api/v1/log/proof?entry={}", args.entry), "text/plain").await?;
+    let Some(entry) = args.entry else { return continuation(&registry, &args).await };
+    let reply = registry.get(&format!("/api/v1/log/proof?entry={entry}"), "text/plain").await?;
     let text = text(&registry, &reply, "prove that the entry was logged")?;
     let _: LogProof = text.parse().with_context(|| format!("{} answered with no proof", registry.host()))?;
     data(text.trim_end());
     Ok(Exit::Allowed)
 }
 
+/// Gets the receipt that the log continues an older tree.
+async fn continuation(registry: &Registry, args: &ProofArgs) -> anyhow::Result<Exit> {
+    let (from, out) = args.from.as_ref().zip(args.out.as_deref()).context("--from needs --out")?;
+    let to = args.to.map(|to| format!("&to={to}")).unwrap_or_default();
+    let path = format!("/api/v1/log/consistency-receipt?from={from}{to}");
+    let reply = registry.get(&path, "application/cose").await?;
+    text(registry, &reply, "prove that it continues that tree")?;
+    let receipt = ConsistencyReceipt::decode(&reply.body);
+    let receipt = receipt.with_context(|| format!("{} answered with no receipt of consistency", registry.host()))?;
+    write_whole(out, &reply.body)?;
+    say(&format!("{} goes from {} entries to {}, by its own word", out.display(), from, receipt.tree_size()));
+    Ok(Exit::Allowed)
+}
+
 fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let policy = read_policy(&args.policy)?;
+    if let Some((since, trust)) = args.since.as_deref().zip(args.trust.as_deref()) {
+        return check_continuation(&args.proof, since, &policy, &read_trust(trust)?);
+    }
     let proof = String::from_utf8(read(&args.proof)?);
     let proof = proof.with_context(|| format!("{} is no text", args.proof.display()))?;
     let proof: LogProof = proof.parse().with_context(|| args.proof.display().to_string())?;
-    let statement = SignedStatement::decode(&read(&args.statement)?);
-    let statement = statement.with_context(|| format!("{} is no statement", args.statement.display()))?;
-    let witnessed = proof.verify(&leaf_hash(statement.entry()), &read_policy(&args.policy)?)?;
+    let path = args.statement.as_deref().context("--statement is missing")?;
+    let statement = SignedStatement::decode(&read(path)?);
+    let statement = statement.with_context(|| format!("{} is no statement", path.display()))?;
+    let witnessed = proof.verify(&leaf_hash(statement.entry()), &policy)?;
     data(&format!("logged  entry #{}  in {}", proof.index, line(&witnessed)));
     Ok(Exit::Allowed)
+}
+
+/// Whether a receipt proves that the log of a checkpoint went on to a tree that its service signed.
+fn check_continuation(proof: &Path, since: &Path, policy: &LogPolicy, trust: &Trust) -> anyhow::Result<Exit> {
+    let named = |path: &Path| path.display().to_string();
+    let known = policy.check(&read(since)?).with_context(|| named(since))?;
+    let known = known.checkpoint.checkpoint();
+    let receipt = ConsistencyReceipt::decode(&read(proof)?).with_context(|| named(proof))?;
+    let (log, service) = (receipt.log(), receipt.issuer());
+    anyhow::ensure!(log == known.origin(), "{} is about {log}, not about {}", named(proof), known.origin());
+    let services = trust.services().iter().filter(|trusted| trusted.issuer == *service);
+    let key = services.flat_map(|trusted| &trusted.keys).find(|key| key.thumbprint() == receipt.kid());
+    let key = key.with_context(|| format!("no key {} of {service} is trusted", receipt.kid()))?;
+    let root = receipt.verify(known.size(), known.root(), key)?;
+    let (from, to) = (known.size(), receipt.tree_size());
+    data(&format!("continued  {log}  {from} -> {to}  {}  by {service}", hex::encode(root)));
+    Ok(Exit::Allowed)
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// A log that is asked.

@@ -155,7 +155,7 @@ fn name_of(reason: Reason) -> &'static str {
     }
 }
 
-fn read_trust(path: &Path) -> anyhow::Result<Trust> {
+pub(crate) fn read_trust(path: &Path) -> anyhow::Result<Trust> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Trust::parse(&text).with_context(|| format!("{} is not usable", path.display()))
 }

@@ -79,6 +79,32 @@ pub(crate) async fn consistency(Extension(context): Extension<Context>, method: 
     answer.await.unwrap_or_else(Failure::json)
 }
 
+/// `GET /api/v1/log/consistency-receipt?from=&to=`: the same as a receipt (RFC 9942), between trees that were signed. Without
+/// `to`, up to the newest one.
+pub(crate) async fn consistency_receipt(
+    Extension(context): Extension<Context>,
+    method: Method,
+    uri: Uri,
+) -> Response<Body> {
+    let answer = async {
+        only(&Method::GET, &method)?;
+        let query = parse(&uri, &["from", "to"])?;
+        let from = number(&query, "from")?.ok_or_else(|| bad("from must be a tree size, from 1 on"))?;
+        let to = number(&query, "to")?.unwrap_or_else(|| context.instance.tree_size());
+        let receipt = context.instance.consistency_receipt(from, to).await;
+        let receipt = receipt.map_err(|failure| Failure::of(&failure, &context))?.ok_or_else(|| {
+            let newest = context.instance.tree_size();
+            let message = format!(
+                "a receipt leads from a tree that a checkpoint or a receipt names to a larger one of at most {newest}, not \
+                 from {from} to {to}"
+            );
+            Failure::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
+        })?;
+        Ok(typed("application/cose", receipt))
+    };
+    answer.await.unwrap_or_else(Failure::json)
+}
+
 /// `GET /api/v1/log/proof?entry=`: a C2SP tlog-proof, for those who may read the entry.
 pub(crate) async fn proof(Extension(context): Extension<Context>, method: Method, uri: Uri) -> Response<Body> {
     let answer = async {

@@ -3,6 +3,8 @@
 mod monitor;
 mod witnesses;
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use docket_proof::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -10,10 +12,13 @@ use docket_proof::log_policy::LogPolicy;
 use docket_proof::log_proof::LogProof;
 use docket_proof::merkle::{Frontier, Hash, leaf_hash, verify_consistency};
 use docket_proof::note::NoteKey;
+use docket_proof::receipt::ConsistencyReceipt;
 use docket_proof::statement::SignedStatement;
 use docket_proof::tile::{Tile, TileId, decode_bundle};
 
-use crate::harness::{Answer, Ask as _, Guarded, Issuer, Raw, Server, Site};
+use futures_util::future::join_all;
+
+use crate::harness::{Answer, Ask as _, Guarded, Issuer, Raw, SERVICE, Server, Site};
 
 /// Registers statements that differ in their number.
 async fn register(server: &Server, issuer: &Issuer, numbers: std::ops::Range<u32>) {
@@ -184,6 +189,82 @@ async fn checkpoints_of_every_time_are_consistent() {
 }
 
 #[tokio::test]
+async fn receipts_of_consistency_lead_from_every_signed_tree_to_every_later_one() {
+    let site = Site::new();
+    let issuer = site.admit("wabbit");
+    let server = Server::start(&site);
+    let mut known = vec![checkpoint(&server).await];
+    for number in 0..6 {
+        register(&server, &issuer, number..number + 1).await;
+        known.push(checkpoint(&server).await);
+    }
+    let key = site.receipt_key();
+    let receipt = async |query: &str| {
+        let answer = server.request("GET", &format!("/api/v1/log/consistency-receipt?{query}")).expect(200).await;
+        assert_eq!(answer.header("content-type"), Some("application/cose"));
+        ConsistencyReceipt::decode(&answer.body).expect("a receipt")
+    };
+    for (at, new) in known.iter().enumerate() {
+        for old in &known[..at] {
+            let receipt = receipt(&format!("from={}&to={}", old.size(), new.size())).await;
+            assert_eq!((receipt.issuer().as_str(), receipt.log()), (SERVICE, new.origin()));
+            assert_eq!(receipt.verify(old.size(), old.root(), &key), Ok(*new.root()));
+            assert!(receipt.verify(old.size(), new.root(), &key).is_err(), "another tree of that size");
+        }
+    }
+    // Without an end, to the newest; and what is proved is what an inclusion receipt of that tree proves too.
+    let statement = issuer.about_stream("net-monitor", "text/plain", b"the newest");
+    let newest = server.register(&statement).await.expecting(201).receipt(&statement, &key);
+    let entry = SignedStatement::decode(&statement).expect("a statement");
+    let open = receipt("from=3").await;
+    assert_eq!((open.old_size(), open.tree_size()), (3, 9));
+    assert_eq!(open.verify(3, known[1].root(), &key), newest.verify(entry.entry(), &key));
+    for (query, status) in [
+        ("from=0&to=5", 404),
+        ("from=5&to=5", 404),
+        ("from=6&to=5", 404),
+        ("from=5&to=10", 404),
+        ("from=9", 404),
+        ("from=18446744073709551615", 404),
+        ("to=5", 400),
+        ("from=-1&to=5", 400),
+        ("from=1&from=2", 400),
+        ("from=1&until=2", 400),
+    ] {
+        server.request("GET", &format!("/api/v1/log/consistency-receipt?{query}")).expect(status).await;
+    }
+    server.request("POST", "/api/v1/log/consistency-receipt?from=1").expect(405).await;
+    server.stop().await;
+    site.fsck_clean();
+}
+
+/// Who asks for a tree in the middle of a batch is told that nobody signed it.
+#[tokio::test]
+async fn a_tree_that_ended_no_batch_has_no_receipt() {
+    let site = Site::new();
+    let issuer = site.admit("wabbit");
+    let server = Server::start(&site);
+    let statements = (0..40).map(|n: u32| issuer.about_stream("net-monitor", "text/plain", n.to_string().as_bytes()));
+    let statements: Vec<_> = statements.collect();
+    let answers = join_all(statements.iter().map(|statement| server.register(statement))).await;
+    let key = site.receipt_key();
+    let signed: BTreeSet<_> = answers
+        .iter()
+        .zip(&statements)
+        .map(|(answer, statement)| answer.receipt(statement, &key).tree_size())
+        .collect();
+    assert!((1..40).contains(&signed.len()), "some of them shared a batch: {signed:?}");
+    for size in 3..42 {
+        let status = if signed.contains(&size) { 200 } else { 404 };
+        for query in [format!("from=2&to={size}"), format!("from={size}&to=42")] {
+            server.request("GET", &format!("/api/v1/log/consistency-receipt?{query}")).expect(status).await;
+        }
+    }
+    server.stop().await;
+    site.fsck_clean();
+}
+
+#[tokio::test]
 async fn a_checkpoint_is_the_same_after_a_restart() {
     let site = Site::new();
     let issuer = site.admit("wabbit");
@@ -259,7 +340,12 @@ async fn everyone_sees_the_tree_and_few_the_entries() {
     let id = location.rsplit('/').next().expect("an id");
     let ask = async |who: &str, path: &str| -> Answer { guarded.request(who, "GET", path).answer().await };
     for who in ["", "bob", "alice"] {
-        for path in ["/log/checkpoint", "/log/tile/0/000.p/3", "/api/v1/log/consistency?from=1&to=3"] {
+        for path in [
+            "/log/checkpoint",
+            "/log/tile/0/000.p/3",
+            "/api/v1/log/consistency?from=1&to=3",
+            "/api/v1/log/consistency-receipt?from=1",
+        ] {
             ask(who, path).await.expecting(200);
         }
     }

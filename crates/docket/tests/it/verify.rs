@@ -90,7 +90,7 @@ fn transparent(statement: &[u8], receipt: &[u8]) -> Vec<u8> {
 }
 
 /// The bytes with one bit flipped.
-fn flip(bytes: &[u8], bit: usize) -> Vec<u8> {
+pub(crate) fn flip(bytes: &[u8], bit: usize) -> Vec<u8> {
     let mut flipped = bytes.to_vec();
     flipped[bit / 8] ^= 1 << (bit % 8);
     flipped

@@ -145,3 +145,65 @@ async fn a_proof_of_logging_is_checked_without_the_service() {
     check("one", "one").fails(1, &["no log of the policy has signed"]);
     drop(site);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_of_consistency_is_checked_without_the_service() {
+    let (site, issuer, server, shell) = watched();
+    let fingerprint = site.receipt_key().thumbprint();
+    let pinned = shell.docket(&format!("trust pin http://{} --fingerprint {fingerprint}", server.address())).expect(0);
+    shell.write("trust.toml", pinned.out);
+    let keep = |server: &Server, name: &str| {
+        let shown = shell.docket(&format!("log checkpoint {} --policy policy.txt", server.address())).expect(0);
+        shell.write(name, shown.out);
+    };
+    keep(&server, "two");
+    server.stop().await;
+    // Two histories from there on.
+    let (twin, server) = (site.copy(), Server::start(&site));
+    register(&server, &issuer, 0..2).await;
+    keep(&server, "four");
+    register(&server, &issuer, 2..5).await;
+    let proof = |server: &Server, more: &str| shell.docket(&format!("log proof {} {more}", server.address()));
+    proof(&server, "--from 2 --out two.receipt").expect(0).says(&["goes from 2 entries to 7"]);
+    proof(&server, "--from 4 --to 6 --out four.receipt").expect(0).says(&["goes from 4 entries to 6"]);
+    proof(&server, "--from 7 --out none.receipt").fails(1, &["404", "not from 7 to 7"]);
+    assert!(!shell.path("none.receipt").exists());
+    server.stop().await;
+    let server = Server::start(&twin);
+    register(&server, &issuer, 7..12).await;
+    proof(&server, "--from 4 --out twin.receipt").expect(0);
+    server.stop().await;
+
+    let check = |receipt: &str, since: &str, trust: &str| {
+        shell.docket(&format!("log check {receipt} --since {since} --policy policy.txt --trust {trust}"))
+    };
+    let said = check("two.receipt", "two", "trust.toml").expect(0).out;
+    assert!(said.starts_with("continued  registry.wabbit.example/log  2 -> 7  "), "{said}");
+    assert!(said.trim_end().ends_with("  by https://registry.wabbit.example"), "{said}");
+    check("four.receipt", "four", "trust.toml").expect(0).says(&["4 -> 6"]);
+    // What the operator told others is no continuation of what was told to us.
+    check("twin.receipt", "four", "trust.toml").fails(1, &["does not prove that the tree grew"]);
+    check("two.receipt", "four", "trust.toml").fails(1, &["continues a tree of 2 entries, not one of 4"]);
+    let bytes = std::fs::read(shell.path("four.receipt")).expect("the receipt");
+    for bit in (0..bytes.len() * 8).step_by(bytes.len() * 8 / 40) {
+        shell.write("bent.receipt", crate::verify::flip(&bytes, bit));
+        shell.docket("log check bent.receipt --since four --policy policy.txt --trust trust.toml").expect(1);
+    }
+    shell.write("junk.receipt", "junk");
+    check("junk.receipt", "four", "trust.toml").fails(1, &["junk.receipt"]);
+    check("four.receipt", "junk.receipt", "trust.toml").fails(1, &["junk.receipt: a note is a text"]);
+    // Nobody else's word is taken, for the tree or for the checkpoint.
+    let (other, elsewhere) = (Site::new(), Shell::new(site.folder()));
+    let server = Server::start(&other);
+    let fingerprint = other.receipt_key().thumbprint();
+    let pin = format!("trust pin http://{} --fingerprint {fingerprint}", server.address());
+    shell.write("other.toml", elsewhere.docket(&pin).expect(0).out);
+    server.stop().await;
+    check("four.receipt", "four", "other.toml").fails(1, &["is trusted"]);
+    shell.docket("log check four.receipt --since four --policy policy.txt").fails(64, &["--trust"]);
+    shell.docket("log check four.receipt --policy policy.txt").fails(64, &["--statement"]);
+    shell.docket("log proof localhost:1 --from 3").fails(64, &["--out"]);
+    shell.docket("log proof localhost:1").fails(64, &["<ENTRY>"]);
+    shell.write("policy.txt", format!("log {}\nquorum none\n", other.log_key()));
+    check("four.receipt", "four", "trust.toml").fails(1, &["no log of the policy has signed"]);
+}
