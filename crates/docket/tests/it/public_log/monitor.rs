@@ -1,12 +1,13 @@
 //! `docket log`: what a monitor and an auditor see, who believe nothing that they did not check.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use docket_proof::log_policy::LogPolicy;
 
 use super::register;
-use crate::harness::{Issuer, Server, Shell, Site, docket_under};
+use crate::harness::{Ask as _, Issuer, Server, Shell, Site, docket_under};
 
 /// A site with an issuer, a server on it, and a monitor's folder with a policy in it.
 fn watched() -> (Site, Issuer, Server, Shell) {
@@ -206,4 +207,67 @@ async fn a_receipt_of_consistency_is_checked_without_the_service() {
     shell.docket("log proof localhost:1").fails(64, &["<ENTRY>"]);
     shell.write("policy.txt", format!("log {}\nquorum none\n", other.log_key()));
     check("four.receipt", "four", "trust.toml").fails(1, &["no log of the policy has signed"]);
+}
+
+/// Runs the independent script on a checkpoint that was kept: whether it is content, and what it says.
+fn grew(shell: &Shell, key: &str, server: &Server, kept: &str) -> (bool, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/check-history");
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg(script).args([key, &server.url(""), kept]).env("no_proxy", "*");
+    let output = command.current_dir(shell.path("")).output().expect("python3 runs");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!said.contains("Traceback"), "{said}");
+    (output.status.success(), said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_log_grew_is_checked_from_its_tiles_without_docket() {
+    let (site, issuer, server, shell) = watched();
+    let key = site.log_key().to_string();
+    let keep = async |server: &Server, name: &str| {
+        shell.write(name, server.request("GET", "/log/checkpoint").expect(200).await.body);
+    };
+    // Older trees that are one node, several, a tile and more than that; a newer one of two full tiles and a part.
+    let mut size = 2;
+    for next in [3, 4, 7, 256, 257, 260, 515] {
+        register(&server, &issuer, size..next).await;
+        keep(&server, &next.to_string()).await;
+        size = next;
+    }
+    for old in [3, 4, 7, 256, 257, 260, 515] {
+        let said = grew(&shell, &key, &server, &old.to_string());
+        assert_eq!(said, (true, format!("{old} entries are the beginning of 515\n")));
+    }
+    let noticed = |server: &Server, kept: &str, words: &str| {
+        let (content, said) = grew(&shell, &key, server, kept);
+        assert!(!content && said.contains(words), "{words:?} is missing from: {said}");
+    };
+    let other = Site::new().log_key().to_string();
+    assert_eq!(grew(&shell, &other, &server, "7"), (false, "the log did not sign the checkpoint\n".to_owned()));
+    let text = std::fs::read_to_string(shell.path("7")).expect("a checkpoint");
+    shell.write("bent", text.replacen("\n7\n", "\n6\n", 1));
+    noticed(&server, "bent", "the log did not sign the checkpoint");
+    server.stop().await;
+
+    // Two histories from 515 on, and whoever keeps the checkpoint of the one is shown the other.
+    let twin = site.copy();
+    let server = Server::start(&site);
+    register(&server, &issuer, 515..518).await;
+    keep(&server, "518").await;
+    server.stop().await;
+    let server = Server::start(&twin);
+    noticed(&server, "518", "the log went back from 518 entries to 515");
+    register(&server, &issuer, 600..605).await;
+    noticed(&server, "518", "the first 518 entries are not those that were kept");
+    server.stop().await;
+
+    // An operator who edits a tile convinces nobody of either tree.
+    let tile = twin.data().join("tiles/tile/0/000");
+    let mut hashes = std::fs::read(&tile).expect("a full tile");
+    hashes[40] ^= 1;
+    std::fs::write(&tile, hashes).expect("edited");
+    let server = Server::start(&twin);
+    noticed(&server, "260", "the first 260 entries are not those that were kept");
+    noticed(&server, "515", "the first 515 entries are not those that were kept");
+    server.stop().await;
 }
