@@ -10,6 +10,7 @@ use docket_store::{ChangeOutcome, ManifestPut, ManifestRow, NewManifest, NewRefe
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
 use crate::instance::Instance;
+use crate::observe::Watch;
 use crate::warning::Warning;
 
 /// What a manifest put did.
@@ -108,10 +109,19 @@ impl Instance {
     async fn change(&self, change: RegistryChange) -> Result<ChangeOutcome, EngineError> {
         let watch = self.observe().watch(change.repository());
         // A restored copy refuses every change, in the same words.
-        if !watch.concerns(&change) || self.store.is_restored() {
-            return Ok(self.store.change(change).await?);
+        if !self.store.is_restored() && (watch.concerns(&change) || self.ends_observation(&change, &watch).await?) {
+            return self.ledger.witness(change, watch).await;
         }
-        self.ledger.witness(change, watch).await
+        Ok(self.store.change(change).await?)
+    }
+
+    /// Whether a change is one that is not observed any more, in a repository where this was not said yet.
+    async fn ends_observation(&self, change: &RegistryChange, watch: &Watch) -> Result<bool, EngineError> {
+        if !watch.leaves_out(change) {
+            return Ok(false);
+        }
+        let observed = self.store.observed(&[change.repository()]).await?;
+        Ok(observed.values().any(|so_far| !so_far.row.is_suspended))
     }
 
     /// The repository to delete from. Every verb that deletes asks here, so that none forgets the switch.

@@ -39,6 +39,19 @@ impl Watch {
             RegistryChange::DeleteTag { .. } | RegistryChange::DeleteManifest { .. } => self.deletes,
         }
     }
+
+    /// Whether a change of tags goes unobserved because this repository's observation is switched off for its kind.
+    pub(crate) fn leaves_out(&self, change: &RegistryChange) -> bool {
+        match change {
+            RegistryChange::PutManifest(put) => !self.tags && !put.tags.is_empty(),
+            RegistryChange::DeleteTag { .. } | RegistryChange::DeleteManifest { .. } => !self.deletes,
+        }
+    }
+
+    /// Whether every change of tags is observed.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.tags && self.deletes
+    }
 }
 
 /// Other choices for some repositories, as written.
@@ -157,9 +170,10 @@ pub enum Event {
     Pushed,
     /// A manifest was deleted, and these tags with it; tags beyond those of one entry are in the next ones.
     Deleted,
-    /// From here on changes of this repository go unobserved.
+    /// From here on changes of this repository go unobserved: its day is used up, or the operator switched observation off, be
+    /// it for pushes or for deletions alone.
     Suspended,
-    /// From here on they are observed again.
+    /// From here on all of them are observed again.
     Resumed,
 }
 

@@ -117,10 +117,14 @@ impl Shared {
             }
             let repository = job.change.repository();
             let after = |tag: &Tag| newest.get(&(repository.clone(), tag.clone())).copied();
-            let observations = observations(&job.change, &seen, &job.watch, after);
-            let entries = observations.len() as u64;
+            let said = observations(&job.change, &seen, &job.watch, after);
+            let entries = said.len() as u64;
+            // What would be said if observation were not switched off; where it never was on, that is nobody's business.
+            let is_left_out = job.watch.leaves_out(&job.change)
+                && so_far.contains_key(repository)
+                && !observations(&job.change, &seen, &Watch::default(), after).is_empty();
             pen.witnessed.changes.push(SeenChange { change: job.change.clone(), seen });
-            if entries == 0 {
+            if entries == 0 && !is_left_out {
                 continue;
             }
             let so_far = so_far.entry(repository.clone()).or_insert_with(|| docket_store::ObservedSoFar {
@@ -131,11 +135,13 @@ impl Shared {
                 (so_far.row.day, so_far.row.count) = (day, 0);
             }
             let is_over = so_far.row.count + entries > job.watch.per_day;
-            if is_over != so_far.row.is_suspended {
-                let event = if is_over { Event::Suspended } else { Event::Resumed };
+            // Half of it switched off stays a gap, whatever the other half says meanwhile.
+            let is_suspended = is_over || is_left_out || (so_far.row.is_suspended && !job.watch.is_whole());
+            if is_suspended != so_far.row.is_suspended {
+                let event = if is_suspended { Event::Suspended } else { Event::Resumed };
                 let switched = switched(event, repository, so_far.switched);
                 so_far.switched = Some(pen.write(&switched, Subject::stream(repository)).await?);
-                so_far.row.is_suspended = is_over;
+                so_far.row.is_suspended = is_suspended;
             }
             if is_over {
                 // What is left of the day is not enough, so the day is over.
@@ -144,7 +150,7 @@ impl Shared {
                 continue;
             }
             so_far.row.count += entries;
-            for observation in observations {
+            for observation in said {
                 let digest = observation.digest.expect("all but the suspensions name a manifest");
                 let subject = Subject::artifact(repository, &digest);
                 pen.write(&observation, subject).await?;
@@ -207,6 +213,7 @@ fn observations(
         after: None,
     };
     match change {
+        RegistryChange::DeleteTag { .. } | RegistryChange::DeleteManifest { .. } if !watch.deletes => Vec::new(),
         RegistryChange::PutManifest(put) => {
             let (digest, media_type) = (put.manifest.digest, Some(&put.manifest.media_type));
             let is_new = watch.manifests && seen.manifest.is_none();

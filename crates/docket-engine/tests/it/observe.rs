@@ -262,3 +262,106 @@ async fn fsck_notices_a_history_that_was_edited() {
     assert_eq!(site.problems().await, ["entry 1: histories do not find it where it belongs"]);
     site.close().await;
 }
+
+/// Switches observation of pushes and of deletions.
+fn watch(site: &Site, tags: bool, deletes: bool) {
+    site.replace_observe(Observe::new(Watch { tags, deletes, ..Watch::default() }, &[]).expect("usable"));
+}
+
+async fn told(site: &Site, name: &str) -> Vec<Event> {
+    page(site, name).await.events.into_iter().map(|event| event.observation.event).collect()
+}
+
+#[tokio::test]
+async fn where_observation_is_switched_off_an_entry_says_so_once_and_another_when_it_goes_on() {
+    let site = with_layers(&[b"one", b"two"]).await;
+    site.tag(HOME, "v1", b"one").await.expect("tagged");
+    watch(&site, false, false);
+    // What changes nothing, and what is refused, says nothing.
+    site.tag(HOME, "v1", b"one").await.expect("it stands there");
+    site.tag(HOME, "v1", b"never pushed").await.expect_err("refused");
+    delete(&site, Reference::Tag(tag("absent"))).await.expect_err("refused");
+    site.push_artifact(HOME, b"bare").await;
+    assert_eq!(site.tree_size(), 2);
+    for layer in [b"two", b"one", b"two"] {
+        site.tag(HOME, "v1", layer).await.expect("tagged");
+    }
+    site.tag(HOME, "v2", b"two").await.expect("tagged");
+    delete(&site, Reference::Tag(tag("v2"))).await.expect("deleted");
+    assert_eq!(site.tree_size(), 3);
+    assert_eq!(told(&site, "v1").await, [Event::Tagged, Event::Suspended]);
+    assert_eq!(site.problems().await, [""; 0], "the gap is explained");
+    let site = site.close().await.open().await;
+    watch(&site, false, false);
+    site.tag(HOME, "v1", b"one").await.expect("tagged");
+    assert_eq!(site.tree_size(), 3, "it was said before the restart");
+    watch(&site, true, true);
+    site.tag(HOME, "v1", b"two").await.expect("tagged");
+    let page = page(&site, "v1").await.events;
+    let said: Vec<_> = page.iter().map(|event| event.observation.event).collect();
+    assert_eq!(said, [Event::Tagged, Event::Suspended, Event::Resumed, Event::Tagged]);
+    assert_eq!(page[2].observation.after, Some(2), "the gap is between two entries");
+    assert_eq!(page[3].observation.tags[0].previous, Some(digest(b"one")), "what happened in it is told by its end");
+    site.end().await;
+}
+
+#[tokio::test]
+async fn where_half_of_it_is_switched_off_the_gap_stays_until_all_is_on() {
+    let site = with_layers(&[b"one", b"two"]).await;
+    site.tag(HOME, "v1", b"one").await.expect("tagged");
+    watch(&site, false, true);
+    site.tag(HOME, "v1", b"two").await.expect("tagged");
+    delete(&site, Reference::Tag(tag("v1"))).await.expect("deleted");
+    site.tag(HOME, "v1", b"one").await.expect("tagged");
+    delete(&site, Reference::Tag(tag("v1"))).await.expect("deleted");
+    site.tag(HOME, "v1", b"two").await.expect("tagged");
+    let gap = [Event::Tagged, Event::Suspended, Event::Untagged, Event::Untagged];
+    assert_eq!(told(&site, "v1").await, gap);
+    assert_eq!(site.problems().await, [""; 0], "it stands, though the newest entry about it deleted it");
+    watch(&site, true, false);
+    delete(&site, Reference::Digest(digest(b"two"))).await.expect("deleted");
+    site.tag(HOME, "v1", b"one").await.expect("tagged");
+    assert_eq!(told(&site, "v1").await, [&gap[..], &[Event::Tagged]].concat());
+    watch(&site, true, true);
+    delete(&site, Reference::Tag(tag("v1"))).await.expect("deleted");
+    assert_eq!(told(&site, "v1").await[4..], [Event::Tagged, Event::Resumed, Event::Untagged]);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn what_was_never_observed_is_not_said_to_be_observed_no_more() {
+    let site = with_layers(&[b"one", b"two"]).await;
+    watch(&site, false, true);
+    for layer in [b"one", b"two"] {
+        site.tag(HOME, "v1", layer).await.expect("tagged");
+    }
+    assert_eq!(site.tree_size(), 1);
+    // By one deletion it has a history, and the history has a gap.
+    site.tag(HOME, "v2", b"one").await.expect("tagged");
+    delete(&site, Reference::Tag(tag("v2"))).await.expect("deleted");
+    assert_eq!(told(&site, "v1").await, []);
+    site.tag(HOME, "v1", b"one").await.expect("tagged");
+    assert_eq!((told(&site, "v1").await, site.tree_size()), (vec![Event::Suspended], 3));
+    site.end().await;
+}
+
+#[tokio::test]
+async fn no_gap_begins_while_the_ledger_takes_no_entries() {
+    let site = with_layers(&[b"one", b"two"]).await;
+    let elsewhere = "wabbit/elsewhere";
+    site.push_artifact(elsewhere, b"one").await;
+    site.tag(HOME, "v1", b"one").await.expect("tagged");
+    watch(&site, false, false);
+    site.stop_behind_witness(site.checkpoint_key(), 9);
+    let refused = site.tag(HOME, "v1", b"two").await;
+    assert!(matches!(refused, Err(EngineError::Unwitnessed(_))), "{refused:?}");
+    site.tag(elsewhere, "v1", b"one").await.expect("nothing was ever said about it");
+    let site = site.close().await.open().await;
+    assert_eq!(site.tree_size(), 2);
+    watch(&site, false, false);
+    site.tag(HOME, "v1", b"two").await.expect("tagged");
+    site.stop_behind_witness(site.checkpoint_key(), 9);
+    site.tag(HOME, "v1", b"one").await.expect("the gap began before");
+    let site = site.close().await.open().await;
+    site.end().await;
+}

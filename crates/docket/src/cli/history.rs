@@ -209,6 +209,8 @@ struct Course {
     digest: Option<Digest>,
     /// Whether the tag may have moved unobserved since.
     is_uncertain: bool,
+    /// Whether observation is suspended, at least in part.
+    is_suspended: bool,
 }
 
 /// Checks each receipt, then whether each event goes on where the one before ended.
@@ -289,6 +291,7 @@ impl Course {
                     follows(self.switched, observation.after, &mut problems);
                     self.switched = Some(event.index);
                     self.is_uncertain = true;
+                    self.is_suspended = observation.event == Event::Suspended;
                 }
                 Event::Tagged | Event::Untagged | Event::Pushed | Event::Deleted => {
                     problems.push(format!("it does not speak of {}", history.tag));
@@ -313,7 +316,7 @@ impl Course {
         }
         self.after = Some(event.index);
         self.digest = observation.digest.filter(|_| observation.event == Event::Tagged);
-        self.is_uncertain = false;
+        self.is_uncertain = self.is_suspended;
         problems
     }
 }

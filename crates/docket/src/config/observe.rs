@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Observe {
-    /// Whether tags that are made or moved are observed (`observe.tags`, `DOCKET_OBSERVE__TAGS`, default true).
+    /// Whether tags that are made or moved are observed (`observe.tags`, `DOCKET_OBSERVE__TAGS`, default true). Where this or the
+    /// next one is switched off after something was observed, an entry says so with the first change that it concerns.
     tags: bool,
     /// Whether deleted tags and manifests are (`observe.deletes`, `DOCKET_OBSERVE__DELETES`, default true).
     deletes: bool,

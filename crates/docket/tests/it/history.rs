@@ -230,6 +230,44 @@ async fn what_is_observed_can_be_changed_while_the_server_runs() {
     assert_eq!(site.fsck_clean().entries, 2);
 }
 
+/// Whoever switches observation off makes a gap that everybody is told of, and that is no lie.
+#[tokio::test]
+async fn a_gap_that_the_operator_made_is_told_and_adds_up() {
+    let (site, _) = with_history().await;
+    let no_pushes = [("DOCKET_OBSERVE__TAGS", "false"), ("DOCKET_OBSERVE__DELETES", "true")];
+    let server = Server::start_with(&site, &no_pushes);
+    let repository = server.repository(NAME);
+    let stands = async |code: i32| {
+        let history = exported(&site, &server, "gap.json", code);
+        assert_eq!(
+            checked(&site, &history, true),
+            (
+                true,
+                format!(
+                    "{} events add up, in a ledger of {} entries\n",
+                    history["events"].as_array().map_or(0, Vec::len),
+                    history["tree_size"]
+                )
+            )
+        );
+    };
+    repository.push_image("v1", 4).await;
+    stands(0).await;
+    repository.request("DELETE", "manifests/v1").expect(202).await;
+    repository.push_image("v1", 5).await;
+    stands(0).await;
+    server.stop().await;
+    assert_eq!(site.fsck_clean().entries, 1 + 3 + 2);
+    let server = Server::start_observing(&site);
+    server.repository(NAME).push_image("v1", 6).await;
+    let history = exported(&site, &server, "whole.json", 0);
+    assert!(checked(&site, &history, true).0);
+    let told = Shell::new(site.folder()).docket(&format!("history {}/{NAME}:v1", server.address())).expect(0);
+    told.says(&["observation suspended", "observation resumed", "gap: entry #7: the tag stood on sha256:"]);
+    server.stop().await;
+    assert_eq!(site.fsck_clean().entries, 1 + 3 + 2 + 2);
+}
+
 /// Death at each step of a batch that holds an observed push: tag and entry are both there or neither is.
 #[tokio::test]
 async fn a_push_and_its_observation_survive_together_or_not_at_all() {
