@@ -1,4 +1,6 @@
-//! Re-proves everything stored: digests, references, tree, heads, receipts, index.
+//! Re-proves everything stored: digests, references, tree, heads, receipts, index, and that tags stand where the ledger left them.
+
+mod tags;
 
 use docket_judge::policy::Policy;
 use docket_oci::digest::Digest;
@@ -85,6 +87,7 @@ impl Instance {
         self.check_blobs(damaged, &mut report).await?;
         self.check_manifests(&mut report).await?;
         self.check_ledger(&mut report).await?;
+        self.check_tags(&mut report).await?;
         self.check_tiles(&mut report).await?;
         Ok(report)
     }

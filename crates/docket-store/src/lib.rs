@@ -46,6 +46,6 @@ pub use durable::{make_private, sync_folder};
 pub use error::StoreError;
 pub use guard::{GuardPoint, HeadGuard};
 pub use inventory::{HeldManifest, StoredBlob};
-pub use observe::{ObservedSoFar, TagNow};
+pub use observe::{ObservedSoFar, ObservedTagNow, TagNow};
 pub use stats::{DiskSpace, Spread, SpreadCounter, StoreStats};
 pub use store::{FORMAT_VERSION, Store};

@@ -29,6 +29,23 @@ pub struct TagNow {
     pub digest: Option<Digest>,
 }
 
+/// A tag that was ever observed, and the ledger, at one moment. What the entries say is for whoever reads them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedTagNow {
+    /// Where the next page starts.
+    pub position: (u64, String),
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag.
+    pub tag: String,
+    /// Where the tag stands; `None` if it does not.
+    pub digest: Option<Digest>,
+    /// The newest entry that observes it.
+    pub newest: u64,
+    /// The newest entry that suspended or resumed observation of the repository.
+    pub switched: Option<u64>,
+}
+
 impl Store {
     /// What stands of what each change touches. More than `tags_max` tags on a manifest that is to go are not read: one more
     /// than that says that there are too many.
@@ -125,6 +142,30 @@ impl Store {
         let row = row.ok_or_else(|| StoreError::damaged("the database does not say where a tag stands"))?;
         let on = column::<Option<&[u8]>>(&row, 1)?;
         Ok(TagNow { tree_size: number(&row, 0)?, digest: on.map(|_| digest(&row, 1)).transpose()? })
+    }
+
+    /// Tags that were ever observed, in the order of their positions, and where they stand.
+    pub async fn observed_tags(&self, after: &(u64, String), limit: usize) -> Result<Vec<ObservedTagNow>, StoreError> {
+        const TEXT: &str = "SELECT o.repo_id, o.tag, r.name, max(o.idx), (SELECT d.value FROM tag t \
+            JOIN digest d ON d.id = t.digest_id WHERE t.repo_id = o.repo_id AND t.name = o.tag), \
+            (SELECT max(s.idx) FROM observation s WHERE s.repo_id = o.repo_id AND s.tag = '') \
+            FROM observation o JOIN repo r ON r.id = o.repo_id WHERE (o.repo_id, o.tag) > ($1, $2) AND o.tag <> '' \
+            GROUP BY o.repo_id, o.tag, r.name ORDER BY o.repo_id, o.tag LIMIT $3";
+        let values = [after.0.into(), after.1.as_str().into(), (limit as u64).into()];
+        let rows = fetch_all(&self.readers, TEXT, &values).await;
+        let rows = rows.map_err(StoreError::database("walk the observed tags"))?;
+        let observed = |row| {
+            let tag: String = column(row, 1)?;
+            Ok(ObservedTagNow {
+                position: (number(row, 0)?, tag.clone()),
+                repository: parsed(column::<String>(row, 2)?.parse(), "a repository")?,
+                tag,
+                digest: column::<Option<&[u8]>>(row, 4)?.map(|_| digest(row, 4)).transpose()?,
+                newest: number(row, 3)?,
+                switched: column::<Option<i64>>(row, 5)?.map(|index| index as u64),
+            })
+        };
+        rows.iter().map(observed).collect()
     }
 
     /// Indexes of the entries that observe a tag, or the suspension of its repository, from `from` and below `below`, oldest

@@ -42,6 +42,7 @@ async fn an_empty_store_answers_every_question_with_nothing() {
         assert!(found.is_empty() && !more);
     }
 
+    assert!(store.observed_tags(&(0, String::new()), 10).await.expect("answered").is_empty());
     assert!(store.head().await.expect("answered").is_none());
     assert!(store.batch(1).await.expect("answered").is_none());
     assert!(store.batches(0, 10).await.expect("answered").is_empty());
@@ -189,6 +190,26 @@ fn placement(n: u64) -> NewPlacement {
         required_blobs: Vec::new(),
         required_manifests: Vec::new(),
     }
+}
+
+#[tokio::test]
+async fn observed_tags_come_in_pages_each_once_with_its_newest_observation() {
+    let (_folder, store) = empty().await;
+    let tag = |n: u64| format!("t{}", n % 3).parse().expect("a tag");
+    let row = |index: u64, tag| ObservationRow { index, repository: repository(index / 3 % 2), tag };
+    let tagged = (0..12).map(|index| row(index, Some(tag(index))));
+    let append = Append { observations: tagged.chain([row(4, None), row(15, None)]).collect(), ..batch() };
+    store.append(append).await.expect("appended");
+    let (mut after, mut found) = ((0, String::new()), Vec::new());
+    loop {
+        let page = store.observed_tags(&after, 2).await.expect("answered");
+        let Some(last) = page.last() else { break };
+        after = last.position.clone();
+        found.extend(page.into_iter().map(|it| (it.repository, it.tag, it.newest, it.switched, it.digest)));
+    }
+    let expected = (6..12).map(|n| (repository(n / 3 % 2), format!("t{}", n % 3), n, (n >= 9).then_some(15), None));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+    store.close().await;
 }
 
 #[tokio::test]

@@ -365,3 +365,67 @@ async fn no_gap_begins_while_the_ledger_takes_no_entries() {
     let site = site.close().await.open().await;
     site.end().await;
 }
+
+#[tokio::test]
+async fn fsck_notices_tags_that_were_edited() {
+    let site = with_layers(&[b"one", b"two"]).await;
+    site.tag(HOME, "gone", b"one").await.expect("tagged");
+    delete(&site, Reference::Tag(tag("gone"))).await.expect("deleted");
+    watch(&site, false, false);
+    site.tag(HOME, "dark", b"one").await.expect("tagged");
+    watch(&site, true, true);
+    for (name, layer) in [("v1", b"one"), ("v1", b"two"), ("v2", b"one")] {
+        site.tag(HOME, name, layer).await.expect("tagged");
+    }
+    assert_eq!(site.problems().await, [""; 0]);
+    let folder = crate::site::FolderImage::of(&site.close().await.path());
+    let (one, two) = (digest(b"one"), digest(b"two"));
+    let moved = "UPDATE tag SET digest_id = (SELECT digest_id FROM tag WHERE name = 'v2') WHERE name = 'v1'";
+    let back =
+        "INSERT INTO tag (repo_id, name, digest_id) SELECT repo_id, 'gone', digest_id FROM tag WHERE name = 'v2'";
+    let of = |name: &str, text: String| format!("tag {HOME}:{name} {text}");
+    let left = |now: String, entry: u64, then: String| {
+        format!("stands {now}, but entry {entry}, the newest about it, left it {then}")
+    };
+    for (edit, problems) in [
+        (moved.to_owned(), vec![of("v1", left(format!("on {one}"), 6, format!("on {two}")))]),
+        (
+            "DELETE FROM tag WHERE name = 'v1'".to_owned(),
+            vec![of("v1", left("nowhere".to_owned(), 6, format!("on {two}")))],
+        ),
+        // In the gap before the newest observation: that observation is certain, the gap explains nothing after it.
+        (
+            format!("{moved}; DELETE FROM tag WHERE name = 'v2'"),
+            vec![
+                of("v1", left(format!("on {one}"), 6, format!("on {two}"))),
+                of("v2", left("nowhere".to_owned(), 7, format!("on {one}"))),
+            ],
+        ),
+        // The gap explains these: `gone` may have come back in it, and nobody ever spoke of `dark`.
+        (back.to_owned(), vec![]),
+        ("DELETE FROM tag WHERE name = 'dark'".to_owned(), vec![]),
+        // A gap that no entry speaks of, and a history that begins elsewhere.
+        (
+            format!("{moved}; INSERT INTO observation SELECT repo_id, '', 7 FROM tag WHERE name = 'v1'"),
+            vec![
+                "entry 7: histories do not find it where it belongs".to_owned(),
+                of("gone", "may have moved unobserved by entry 7, which does not say so".to_owned()),
+                of("v1", "may have moved unobserved by entry 7, which does not say so".to_owned()),
+                of("v2", "may have moved unobserved by entry 7, which does not say so".to_owned()),
+            ],
+        ),
+        (
+            format!("{moved}; INSERT INTO observation SELECT repo_id, 'v1', 7 FROM tag WHERE name = 'v1'"),
+            vec![
+                "entry 7: histories do not find it where it belongs".to_owned(),
+                of("v1", "was last observed by entry 7, which does not speak of it".to_owned()),
+            ],
+        ),
+    ] {
+        let copy = folder.unpack();
+        crate::rows::Rows::open(&copy.path()).await.edit(&edit).await;
+        let site = copy.open().await;
+        assert_eq!(site.problems().await, problems, "{edit}");
+        site.close().await;
+    }
+}

@@ -266,6 +266,9 @@ async fn a_gap_that_the_operator_made_is_told_and_adds_up() {
     told.says(&["observation suspended", "observation resumed", "gap: entry #7: the tag stood on sha256:"]);
     server.stop().await;
     assert_eq!(site.fsck_clean().entries, 1 + 3 + 2 + 2);
+    edit(&site, "UPDATE tag SET digest_id = (SELECT min(digest_id) FROM manifest)").await;
+    let [problem] = &site.fsck().problems[..] else { panic!("one problem") };
+    assert!(problem.starts_with(&format!("tag {NAME}:v1 stands on sha256:")), "{problem}");
 }
 
 /// Death at each step of a batch that holds an observed push: tag and entry are both there or neither is.
