@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use docket_client::{Registry, Source, Transport};
+use docket_engine::OBSERVATION_TYPE;
 use docket_oci::crypto::Hasher;
 use docket_oci::name::RepositoryName;
 use docket_oci::query::escape;
@@ -66,6 +67,9 @@ pub(crate) struct AddArgs {
 pub(crate) struct ListArgs {
     /// The artifact: host/name[:tag|@digest], oci:DIR[:NAME] or oci-archive:FILE[:NAME]
     reference: Transport,
+    /// List too what the service observed itself: tags that were made, moved and deleted; `docket history` proves it
+    #[arg(long)]
+    observed: bool,
     #[command(flatten)]
     remote: RemoteArgs,
     /// For people or for programs; the facts are the same
@@ -193,7 +197,7 @@ async fn register(registry: &Registry, repository: &RepositoryName, statement: &
     })
 }
 
-fn read_chain(path: &Path) -> anyhow::Result<Chain> {
+pub(crate) fn read_chain(path: &Path) -> anyhow::Result<Chain> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the chain {}", path.display()))?;
     Chain::from_pem(&text).with_context(|| format!("{} is no chain of certificates", path.display()))
 }
@@ -314,11 +318,15 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     let (collected, material) = gather(&opened).await?;
     material.gaps.iter().for_each(|gap| say(&format!("docket: not everything was seen: {gap}")));
     let digest = collected.artifact.digest;
-    let mut listed = match &opened.source {
-        Source::Registry { registry, .. } => from_ledger(registry, &digest).await?,
+    let from_ledger = match &opened.source {
+        Source::Registry { registry, .. } => from_ledger(registry, &digest, args.observed).await?,
         Source::Layout(_) => None,
+    };
+    if args.observed && from_ledger.is_none() {
+        let message = "--observed asks the ledger of a Docket registry: what it observes stands nowhere else";
+        anyhow::bail!(UsageError(message.to_owned()));
     }
-    .unwrap_or(Listed { artifact: None, tree_size: None, claims: Vec::new(), next: None });
+    let mut listed = from_ledger.unwrap_or(Listed { artifact: None, tree_size: None, claims: Vec::new(), next: None });
     listed.artifact = Some(digest);
     for found in material.claims.iter().filter_map(|claim| claim.statement.as_ref()) {
         let Ok(statement) = SignedStatement::decode(&found.bytes) else { continue };
@@ -354,8 +362,9 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
 }
 
 /// The registry's own answer, complete by its ledger; `None` if it is no Docket registry.
-async fn from_ledger(registry: &Registry, artifact: &Digest) -> anyhow::Result<Option<Listed>> {
-    let mut path = format!("/api/v1/claims?artifact={artifact}&limit=1000");
+async fn from_ledger(registry: &Registry, artifact: &Digest, observed: bool) -> anyhow::Result<Option<Listed>> {
+    let query = format!("/api/v1/claims?artifact={artifact}&limit=1000&observed={observed}");
+    let mut path = query.clone();
     let mut all: Option<Listed> = None;
     for _ in 0..PAGES_MAX {
         let reply = registry.get(&path, "application/json").await?;
@@ -370,7 +379,7 @@ async fn from_ledger(registry: &Registry, artifact: &Digest) -> anyhow::Result<O
             Some(all) => all.claims.extend(page.claims),
         }
         let Some(next) = next else { return Ok(all) };
-        path = format!("/api/v1/claims?artifact={artifact}&limit=1000&cursor={}", escape(&next));
+        path = format!("{query}&cursor={}", escape(&next));
     }
     anyhow::bail!("there are more than {} claims about {artifact}; ask /api/v1/claims with filters", PAGES_MAX * 1000)
 }
@@ -380,6 +389,7 @@ fn print(title: &str, listed: &Listed) {
     for claim in &listed.claims {
         let index = claim.index.map_or_else(|| "?".to_owned(), |index| index.to_string());
         let receipts = match claim.receipts.as_slice() {
+            [] if claim.claim_type == OBSERVATION_TYPE => "seen by the service itself".to_owned(),
             [] => "not placed here".to_owned(),
             services => format!("receipt from {}", services.join(", ")),
         };

@@ -260,6 +260,8 @@ pub(crate) fn kind(claim_type: &str) -> &'static str {
         "scan"
     } else if known(&["in-toto", "slsa"]) {
         "provenance"
+    } else if known(&["vnd.docket.observation"]) {
+        "observed"
     } else {
         "claim"
     }

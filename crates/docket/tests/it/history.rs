@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use docket_engine::OBSERVATION_TYPE;
 use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use crate::harness::{Ask as _, OBSERVED, Said, Server, Shell, Site, sha256};
+use crate::harness::{Ask as _, OBSERVED, SERVICE, Said, Server, Shell, Site, sha256};
 
 const NAME: &str = "wabbit/net-monitor";
 
@@ -49,7 +50,8 @@ fn noticed(site: &Site, history: &Value, earlier: bool, words: &str) {
     assert!(!content && said.contains(words), "{words:?} is missing from: {said}");
 }
 
-async fn edit(site: &Site, text: &str) {
+/// Edits rows as an operator with a shell could.
+pub(crate) async fn edit(site: &Site, text: &str) {
     let options = SqliteConnectOptions::new().filename(site.data().join("docket.db"));
     let mut rows = SqliteConnection::connect_with(&options).await.expect("opened");
     let done = sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut rows).await.expect("edited");
@@ -228,6 +230,36 @@ async fn what_is_observed_can_be_changed_while_the_server_runs() {
     shell.docket("reload --data data").fails(1, &["per_day is 0"]);
     server.stop().await;
     assert_eq!(site.fsck_clean().entries, 2);
+}
+
+/// What the service observed is nobody's claim, and listed with the claims only for who asks for it.
+#[tokio::test]
+async fn what_was_observed_of_an_artifact_is_listed_on_demand() {
+    let (site, _) = with_history().await;
+    let wabbit = site.admit("wabbit");
+    let server = Server::start_observing(&site);
+    let shell = Shell::new(site.folder());
+    let image = server.repository(NAME).push_image("v2", 3).await;
+    server.repository(NAME).claim(&wabbit.about(&sha256(&image), "text/plain", b"tested")).await.expecting(201);
+    let list = |more: &str| shell.docket(&format!("claim list {}/{NAME}:v2 {more}", server.address())).expect(0);
+    let claims = |more: &str| {
+        let said = list(&format!("{more} --output json")).json();
+        let claims = said["claims"].as_array().expect("claims").clone();
+        claims.iter().map(|claim| (claim["index"].as_u64(), claim["issuer"].clone())).collect::<Vec<_>>()
+    };
+    let own = |index| (Some(index), SERVICE.into());
+    let wabbits = (Some(6), wabbit.identity().into());
+    assert_eq!(claims(""), std::slice::from_ref(&wabbits));
+    // It was tagged v1 by entry 3, and v2 by entry 5.
+    assert_eq!(claims("--observed"), [own(3), own(5), wabbits]);
+    assert!(!list("").out.contains("observ"));
+    let line = format!("observed  {OBSERVATION_TYPE}  by {SERVICE}  entry ");
+    let said = list("--observed").says(&["#5  seen by the service itself", "by https://wabbit.example"]);
+    assert_eq!(said.out.matches(&line).count(), 2, "{}", said.out);
+    shell.docket(&format!("copy --claims docker://{}/{NAME}:v2 oci:copied", server.address())).expect(0);
+    shell.docket("claim list oci:copied --observed").fails(64, &["asks the ledger of a Docket registry"]);
+    server.stop().await;
+    site.fsck_clean();
 }
 
 /// Whoever switches observation off makes a gap that everybody is told of, and that is no lie.
