@@ -7,11 +7,13 @@ use docket_engine::{AdmissionForm, CredentialView, IssuerView};
 use docket_judge::policy::Credential;
 use docket_oci::query::escape;
 use docket_proof::certified::CertifiedIssuer;
+use docket_proof::did_x509::DidX509;
 use docket_proof::key::{Issuer, PublicKeyFile};
 use docket_proof::x509::Roots;
 
+use crate::cli::claim::read_chain;
 use crate::cli::operator::{Operator, call, permit};
-use crate::cli::output::{Exit, Format, UsageError, data, json};
+use crate::cli::output::{Exit, Format, UsageError, data, json, say};
 use crate::http::{ISSUERS_PATH, Removed};
 
 #[derive(Debug, clap::Subcommand)]
@@ -20,6 +22,8 @@ pub(crate) enum Command {
     Add(AddArgs),
     /// Admit an issuer no more; what it registered stays
     Remove(RemoveArgs),
+    /// Show what the holder of a certificate may call itself: one line each, to be put behind --issuer
+    Identities(IdentitiesArgs),
     /// List the issuers that are admitted
     #[command(visible_alias = "ls")]
     List(ListArgs),
@@ -63,6 +67,15 @@ pub(crate) struct RemoveArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct IdentitiesArgs {
+    /// Its certificate, and those above it up to the root (PEM, in this order)
+    chain: PathBuf,
+    /// For people or for programs; the facts are the same
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
     /// Data folder of the registry
     #[arg(long, value_name = "DIR")]
@@ -76,6 +89,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Add(args) => add(args).await,
         Command::Remove(args) => remove(args).await,
+        Command::Identities(args) => identities(&args),
         Command::List(args) => list(args).await,
     }
 }
@@ -154,6 +168,30 @@ async fn remove(args: RemoveArgs) -> anyhow::Result<Exit> {
     match args.output {
         Format::Json => json(&removed)?,
         Format::Text => data(&format!("removed  {}  entry #{}", args.name, removed.entry)),
+    }
+    Ok(Exit::Allowed)
+}
+
+/// What names a chain answers for; a did:x509 names the last certificate, which is the one to be admitted.
+fn identities(args: &IdentitiesArgs) -> anyhow::Result<Exit> {
+    let chain = read_chain(&args.chain)?;
+    let facts = chain.leaf().facts();
+    // Whom a third party vouched for is nobody by a URI alone.
+    let uris = facts.uris.iter().filter(|_| facts.oidc_issuer.is_none());
+    let uris = uris.filter_map(|uri| uri.parse().ok()).filter(|uri: &Issuer| !DidX509::is_one(uri.as_str()));
+    let identities: Vec<_> = uris.chain(DidX509::candidates(&chain)).collect();
+    anyhow::ensure!(
+        !identities.is_empty(),
+        "the first certificate of {} gives its holder no name, or the root is missing that a did:x509 would name",
+        args.chain.display()
+    );
+    let names: Vec<_> = identities.iter().map(Issuer::as_str).collect();
+    match args.output {
+        Format::Json => json(&serde_json::json!({ "identities": names }))?,
+        Format::Text => {
+            names.iter().for_each(|name| data(name));
+            say("Each is one identity; what the certificate says is believed only below a root that you admit.");
+        }
     }
     Ok(Exit::Allowed)
 }

@@ -8,7 +8,7 @@ use docket_proof::x509::{Certificate, Chain};
 use rcgen::SanType;
 
 use super::{REPOSITORY, SBOM, pin};
-use crate::authority::{Authority, SigningService, pem};
+use crate::authority::{Authority, SigningService, oidc_issuer, pem};
 use crate::harness::{Server, Shell, Site, sha256};
 
 const NAME: &str = "https://wabbit.example/net-monitor";
@@ -155,6 +155,50 @@ async fn statements_of_a_large_signing_service_are_registered_and_verified_offli
     assert_eq!(issuers, expected);
     assert!(claims.iter().all(|claim| claim["problem"].is_null()), "{verdict}");
     assert_eq!(site.fsck_clean().entries, 1 + 2 + 4);
+}
+
+/// What `issuer identities` shows can be admitted as it stands, and speaks for the holder.
+#[tokio::test]
+async fn the_identities_of_a_certificate_can_be_copied_into_an_admission() {
+    let site = Site::new();
+    let shell = Shell::new(site.folder());
+    let chain = holder(&shell, "wabbit");
+    let shown = shell.docket("issuer identities wabbit.pem").expect(0).out;
+    let shown: Vec<_> = shown.lines().collect();
+    let json = shell.docket("issuer identities wabbit.pem --output json").expect(0).json();
+    assert_eq!(json["identities"], serde_json::json!(shown));
+    let root = chain.certificates().last().expect("a root").fingerprint().to_did();
+    let did = |rest: &str| format!("did:x509:0:{root}::{rest}");
+    let uri = did("san:uri:https%3A%2F%2Fwabbit.example%2Fnet-monitor");
+    assert_eq!(shown, [NAME, &uri, &did("subject:O:Wabbit%20Networks:CN:net-monitor")]);
+    let issuers: Vec<_> = shown.iter().map(|identity| format!("--issuer {identity}")).collect();
+    let issuers = issuers.join(" ");
+    shell.docket(&format!("issuer add wabbit --root wabbit-root.pem {issuers} --data data")).expect(0);
+    let server = Server::start(&site);
+    server.repository(REPOSITORY).push_image("v1", 1).await;
+    shell.write("sbom.json", SBOM);
+    for identity in &shown {
+        let claim = format!("claim add {}/{REPOSITORY}:v1 --evidence sbom.json", server.address());
+        shell.docket(&format!("{claim} --key wabbit.key --chain wabbit.pem --issuer {identity}")).expect(0);
+    }
+    server.stop().await;
+    assert_eq!(site.fsck_clean().entries, 2 + 3);
+
+    // Whom somebody vouched for goes by that, and by nothing less.
+    let root = Authority::root("Root");
+    let san = SanType::URI(NAME.try_into().expect("ASCII"));
+    let vouched = root.issue(&key_of(&shell, "wabbit"), |params| {
+        params.subject_alt_names = vec![san];
+        params.custom_extensions = vec![oidc_issuer("https://accounts.example")];
+    });
+    shell.write("vouched.pem", pem(&[&vouched, root.der()]));
+    let shown = shell.docket("issuer identities vouched.pem").expect(0).out;
+    assert!(shown.contains("::fulcio-issuer:accounts.example::san:uri:") && shown.lines().count() == 1, "{shown}");
+    // Without the root there is nothing that a did:x509 could name.
+    shell.write("alone.pem", pem(&[&vouched]));
+    shell.docket("issuer identities alone.pem").fails(1, &["gives its holder no name, or the root is missing"]);
+    shell.docket("issuer identities nowhere.pem").fails(1, &["cannot read the chain nowhere.pem"]);
+    shell.docket("issuer identities wabbit.key").fails(1, &["wabbit.key is no chain of certificates"]);
 }
 
 #[tokio::test]
