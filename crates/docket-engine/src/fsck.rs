@@ -310,6 +310,7 @@ impl Instance {
         let (subject, issuer) = (statement.subject().digest(), statement.issuer().clone());
         let claim_type = statement.claim_type().to_owned();
         let observation = Observation::of(&statement);
+        let has_its_own = statement.collateral() == row.collateral;
         let own = issuer == identity.service;
         let verified = if own {
             let verified = statement.verify(keys.in_force(KeyRole::Statement)).map_err(|failure| failure.to_string());
@@ -342,6 +343,9 @@ impl Instance {
             if let Err(problem) = keys.take(&statement, row.index, self.log()) {
                 return Ok(Err(problem));
             }
+        }
+        if !has_its_own {
+            return Ok(Err("certificates stand beside it that are not its own".to_owned()));
         }
         if row.tree_size != batch.tree_size {
             return Ok(Err(format!("its row names the head of size {}", row.tree_size)));

@@ -7,9 +7,10 @@ use docket_proof::subject::Subject;
 use docket_proof::x509::{Certificate, Chain};
 use rcgen::SanType;
 
-use super::{REPOSITORY, SBOM, pin};
+use super::{REPOSITORY, SBOM, flip, pin};
 use crate::authority::{Authority, SigningService, oidc_issuer, pem};
-use crate::harness::{Server, Shell, Site, sha256};
+use crate::harness::{Ask as _, Server, Shell, Site, sha256};
+use crate::history::edit;
 
 const NAME: &str = "https://wabbit.example/net-monitor";
 
@@ -199,6 +200,76 @@ async fn the_identities_of_a_certificate_can_be_copied_into_an_admission() {
     shell.docket("issuer identities alone.pem").fails(1, &["gives its holder no name, or the root is missing"]);
     shell.docket("issuer identities nowhere.pem").fails(1, &["cannot read the chain nowhere.pem"]);
     shell.docket("issuer identities wabbit.key").fails(1, &["wabbit.key is no chain of certificates"]);
+}
+
+/// Chains that only came along stand in rows that nobody signed: an operator who edits one convinces nobody.
+#[tokio::test]
+async fn a_chain_that_was_edited_in_the_database_is_noticed_by_reader_and_operator() {
+    let site = Site::new();
+    let shell = Shell::new(site.folder());
+    let [chain, stranger] = ["wabbit", "stranger"].map(|name| holder(&shell, name));
+    shell.docket(&format!("issuer add wabbit --root wabbit-root.pem --issuer {NAME} --data data")).expect(0);
+    let root = std::fs::read_to_string(shell.path("wabbit-root.pem")).expect("text");
+    shell.write("pin.pem", format!("issuer: {NAME}\n{root}"));
+    let server = Server::start(&site);
+    let repository = server.repository(REPOSITORY);
+    let image = repository.push_image("v1", 1).await;
+    repository.push_blob(SBOM).await;
+    let subject = Subject::artifact(&REPOSITORY.parse().expect("a name"), &sha256(&image));
+    let hash = docket_proof::crypto::sha256(SBOM);
+    let says = |name: &str, chain: &[Certificate], subject: &str| {
+        let (ders, hash) = (chain.iter().map(Certificate::der).collect::<Vec<_>>(), (-16, hash.as_slice()));
+        SigningService { issuer: NAME, subject, hash, chain: &ders, signs_chain: false }.sign(&key_of(&shell, name))
+    };
+    let beside = |name: &str, chain: &[Certificate]| {
+        SignedStatement::decode(&says(name, chain, "x")).expect("well formed").collateral().expect("a chain beside")
+    };
+    let placed = says("wabbit", chain.certificates(), subject.as_str());
+    repository.claim(&placed).await.expecting(201);
+    let logged = says("wabbit", chain.certificates(), "x");
+    let entry = server.register(&logged).await.expecting(201).location();
+    shell.write("trust.toml", pin(&shell, &site, &server, "--issuer pin.pem"));
+    server.stop().await;
+    assert_eq!(site.fsck_clean().entries, 4);
+
+    let whole = beside("wabbit", chain.certificates());
+    let literal = |bytes: &[u8]| format!("x'{}'", hex::encode(bytes));
+    let bent = (0..6).map(|part| literal(&flip(&whole, whole.len() * 8 / 6 * part + 77)));
+    let others = [
+        "NULL".to_owned(),
+        "x''".to_owned(),
+        literal(&beside("stranger", stranger.certificates())),
+        // Good for the leaf, but not what was shown with it until now.
+        literal(&beside("wabbit", &chain.certificates()[..2])),
+    ];
+    for edited in bent.chain(others) {
+        let copy = site.copy();
+        edit(&copy, &format!("UPDATE entry SET collateral = {edited} WHERE idx = 2")).await;
+        assert_ne!(copy.fsck().problems, [""; 0], "{edited}");
+        let server = Server::start(&copy);
+        let line = format!("verify {}/{REPOSITORY}:v1 --trust trust.toml", server.address());
+        let verdict = shell.docket(&line);
+        assert!(verdict.code != 0 && !verdict.out.contains("allowed"), "{edited}: {}", verdict.transcript());
+        server.stop().await;
+    }
+    // What was only logged is shown with no manifest whose digest could tell: another good chain is as good, others are noticed.
+    for (edited, is_noticed) in [
+        ("NULL".to_owned(), true),
+        (literal(&flip(&whole, 777)), true),
+        (literal(&beside("stranger", stranger.certificates())), true),
+        (literal(&beside("wabbit", &chain.certificates()[..2])), false),
+    ] {
+        let copy = site.copy();
+        edit(&copy, &format!("UPDATE entry SET collateral = {edited} WHERE idx = 3")).await;
+        assert_eq!(!copy.fsck().problems.is_empty(), is_noticed, "{edited}");
+        // It is no part of the entry, so the receipt holds as before.
+        let server = Server::start(&copy);
+        server.request("GET", &entry).expect(200).await.receipt(&logged, &site.receipt_key());
+        server.stop().await;
+    }
+    // A statement by key has none, whatever an operator puts beside it.
+    edit(&site, &format!("UPDATE entry SET collateral = {} WHERE idx = 1", literal(&whole))).await;
+    assert_eq!(site.fsck().problems, ["entry 1: certificates stand beside it that are not its own"]);
 }
 
 #[tokio::test]
