@@ -77,6 +77,11 @@ impl Rate {
         microseconds(self.elapsed) / self.count
     }
 
+    /// CPU time of one: what is on the other cores does not count.
+    pub(crate) fn each_cpu_us(self) -> f64 {
+        microseconds(self.cpu) / self.count
+    }
+
     /// The figure with the CPU time of one; where that is less than its share of the time, somebody else had the core.
     fn figure(self, worth: f64, unit: &'static str) -> Figure {
         let rate = self.count / self.elapsed.as_secs_f64();

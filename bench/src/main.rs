@@ -24,6 +24,8 @@ mod syncs;
 
 mod ledger;
 
+mod decide;
+
 mod verify;
 
 mod limits;

@@ -83,6 +83,7 @@ pub(crate) enum Work {
     },
     VerifyArchive,
     VerifyStatement,
+    Decide,
     VerifyBare,
     Verify,
     /// Memory now.
@@ -116,6 +117,7 @@ impl Work {
             | Self::Refresh { .. }
             | Self::VerifyArchive
             | Self::VerifyStatement
+            | Self::Decide
             | Self::VerifyBare
             | Self::Verify
             | Self::Restart => false,
@@ -225,6 +227,8 @@ pub(crate) const PLAN: &[Plan] = &[
         against: Against::Machine("p256"), goal: "", work: Work::Place { clients: 64, share: 4 } },
     Plan { id: "refresh", title: "fresh receipt, 64 connections", at: &[Docket], against: Against::Nothing,
         goal: "≥ 10,000 /s", work: Work::Refresh { connections: 64, share: 4 } },
+    Plan { id: "decide", title: "decision by a policy of 3 modules, in process", at: &[Docket], against: Against::Nothing,
+        goal: "≤ 60 µs", work: Work::Decide },
     Plan { id: "verify-bare", title: "two bare P-256 signature checks", at: &[Machine], against: Against::Nothing, goal: "",
         work: Work::VerifyBare },
     Plan { id: "verify", title: "transparent statement, in process", at: &[Docket], against: Against::Machine("verify-bare"),

@@ -16,7 +16,7 @@ use crate::plan::{Against, PLAN, Plan, Work};
 use crate::read::Read;
 use crate::row::{Figure, Row, table};
 use crate::server::{Kind, Launch, Server};
-use crate::{crowd, limits, mixed, syncs, usage, verify, write};
+use crate::{crowd, decide, limits, mixed, syncs, usage, verify, write};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -141,6 +141,7 @@ impl Run<'_> {
             (_, Work::SignatureChecks) => Some(limits::signature_checks()?),
             (_, Work::Hashing) => Some(limits::hashing()?),
             (_, Work::Syncs) => Some(limits::syncs(self.folder.path())?),
+            (_, Work::Decide) => Some(decide::decision()?),
             (_, Work::VerifyBare) => Some(verify::two_bare_checks()?),
             (_, Work::Start) => self.fresh(kind, "start")?.map(|launch| launch.start_times()).transpose()?,
             (_, Work::IdleMemory) => match self.fresh(kind, "idle")? {
@@ -221,7 +222,13 @@ async fn at_server(
             None => None,
         },
         Work::Restart => server.restart_times()?,
-        Work::SignatureChecks | Work::Hashing | Work::Syncs | Work::Start | Work::IdleMemory | Work::VerifyBare => {
+        Work::SignatureChecks
+        | Work::Hashing
+        | Work::Syncs
+        | Work::Start
+        | Work::IdleMemory
+        | Work::Decide
+        | Work::VerifyBare => {
             bail!("this row needs no server under load")
         }
     })

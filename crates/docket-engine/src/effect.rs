@@ -1,8 +1,10 @@
 //! What an entry of the service's own changes: written into its payload, read back from it, applied to what is in force.
 //!
-//! Nothing else is stored about issuers: what is in force is what these entries add up to, in the order of the ledger.
+//! Nothing else is stored about issuers and policy: what is in force is what these entries add up to, in the order of the ledger.
 
-use docket_judge::policy::{AdmittedIssuer, Credential, Policy};
+use std::sync::Arc;
+
+use docket_judge::policy::{AdmittedIssuer, Credential, Module, Policy, Rules};
 use docket_proof::certified::CertifiedIssuer;
 use docket_proof::key::PublicKey;
 use docket_proof::statement::{Content, SignedStatement};
@@ -18,7 +20,10 @@ pub const ISSUER_TYPE: &str = "application/vnd.docket.issuer.v1+json";
 /// Content type of an entry that ends an admission: `{"name"}`.
 pub const ISSUER_REMOVAL_TYPE: &str = "application/vnd.docket.issuer-removal.v1+json";
 
-/// Content types of all entries that change what is in force.
+/// Content type of an entry that sets the registration policy: `{"modules": [{"name", "text"}]}`, the texts in Rego.
+pub const POLICY_TYPE: &str = "application/vnd.docket.policy.v1+json";
+
+/// Content types of the entries that change what is in force and add up. Of policies the newest counts.
 pub(crate) const EFFECT_TYPES: [&str; 3] = [ISSUER_TYPE, ISSUER_REMOVAL_TYPE, KEY_TYPE];
 
 /// What an entry changes in force, from the next entry on.
@@ -32,6 +37,8 @@ pub(crate) enum Effect {
     RemoveIssuer { name: String },
     /// A key of the service is replaced; `keys` knows which. Whatever was decided or signed before is decided again.
     ReplaceKey,
+    /// Statements are decided by these rules.
+    SetPolicy(Arc<Rules>),
 }
 
 /// An issuer that an entry admits.
@@ -51,6 +58,7 @@ impl Effect {
                 Some((ISSUER_TYPE, form.expect("texts are JSON")))
             }
             Self::RemoveIssuer { name } => Some((ISSUER_REMOVAL_TYPE, json!({ "name": name }))),
+            Self::SetPolicy(rules) => Some((POLICY_TYPE, json!({ "modules": rules.modules() }))),
         }
     }
 
@@ -68,6 +76,10 @@ impl Effect {
                 Ok(Self::RemoveIssuer { name })
             }
             KEY_TYPE => Ok(Self::ReplaceKey),
+            POLICY_TYPE => {
+                let rules = Rules::compile(modules(bytes)?).map_err(|failure| failure.to_string())?;
+                Ok(Self::SetPolicy(Arc::new(rules)))
+            }
             _ => Ok(Self::None),
         }
     }
@@ -80,6 +92,7 @@ impl Effect {
                 policy.admit(AdmittedIssuer { name: name.clone(), credential: credential.clone(), entry });
             }
             Self::RemoveIssuer { name } => drop(policy.remove(name)),
+            Self::SetPolicy(rules) => policy.set_rules(Arc::clone(rules), entry),
         }
     }
 }
@@ -148,6 +161,17 @@ impl AdmissionForm {
 #[serde(deny_unknown_fields)]
 struct RemovalPayload {
     name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyPayload {
+    modules: Vec<Module>,
+}
+
+/// The texts in the payload of an entry that sets the policy.
+pub(crate) fn modules(payload: &[u8]) -> Result<Vec<Module>, String> {
+    read(payload).map(|PolicyPayload { modules }| modules)
 }
 
 fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, String> {

@@ -140,6 +140,18 @@ pub enum EngineError {
     /// Operator: above the limit.
     #[error("as many issuers are admitted as can be; remove some with `docket issuer remove`")]
     TooManyIssuers,
+    /// Operator: texts that are no policy.
+    #[error("{0}; nothing was changed")]
+    Rules(#[from] docket_judge::policy::RulesError),
+    /// Operator: a trial of a policy with too many statements.
+    #[error("a policy is tried on at most {} statements at once", crate::trial::TRIED_MAX)]
+    TooManyTried,
+    /// Operator: a statement of a trial that is not base64.
+    #[error("statements to try a policy on must be base64")]
+    TriedForm,
+    /// Operator: an entry that sets no policy.
+    #[error("entry {0} sets no policy; `docket policy show` names the one in force")]
+    PolicyUnknown(u64),
     /// Operator: a name that is none.
     #[error("{0:?} is no issuer name; use 1 to 64 of a-z, 0-9, '-', '_' and '.'")]
     IssuerName(String),

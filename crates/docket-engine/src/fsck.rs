@@ -10,14 +10,14 @@ use docket_proof::key::{Issuer, PublicKey};
 use docket_proof::merkle::{Frontier, Hash, leaf_hash};
 use docket_proof::receipt::Receipt;
 use docket_proof::statement::{EntryId, SignedStatement};
-use docket_store::{BatchRow, BlobBody, BlobRow, ClaimFilter, EntryRow, StoreError};
+use docket_store::{BatchRow, BlobBody, BlobRow, ClaimFilter, EntryRow, EntrySubject, StoreError};
 
 use crate::access::{Permit, Right};
 use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::instance::Instance;
 use crate::keys::{KEY_TYPE, KeyHistory, KeyRole};
-use crate::ledger::observation_rows;
+use crate::ledger::{indexed, observation_rows};
 use crate::manifest::{new_manifest, parts, references};
 use crate::observe::{OBSERVATION_TYPE, Observation};
 use crate::own::GENESIS_INDEX;
@@ -307,7 +307,7 @@ impl Instance {
             Err(failure) => return Ok(Err(failure.to_string())),
         };
         let identity = self.ledger.identity();
-        let (subject, issuer) = (statement.subject().digest(), statement.issuer().clone());
+        let (subject, issuer) = (indexed(statement.subject()), statement.issuer().clone());
         let claim_type = statement.claim_type().to_owned();
         let observation = Observation::of(&statement);
         let has_its_own = statement.collateral() == row.collateral;
@@ -387,23 +387,20 @@ impl Instance {
     async fn check_index(
         &self,
         row: &EntryRow,
-        subject: Option<Digest>,
+        subject: EntrySubject,
         issuer: Issuer,
         claim_type: String,
     ) -> Result<Result<(), String>, EngineError> {
         let filters = [
             ClaimFilter { issuer: Some(issuer.to_string()), ..ClaimFilter::default() },
             ClaimFilter { claim_type: Some(claim_type), ..ClaimFilter::default() },
-            ClaimFilter { subject, ..ClaimFilter::default() },
+            ClaimFilter { subject: Some(subject), ..ClaimFilter::default() },
         ];
         for filter in &filters {
             let found = self.store.claims(filter, row.index, row.index + 1, 1).await?;
             if found.first().map(|found| found.index) != Some(row.index) {
                 return Ok(Err("queries do not find it".to_owned()));
             }
-        }
-        if subject.is_none() && self.store.indexed_subject(row.index).await?.is_some() {
-            return Ok(Err("queries find it under a subject that it does not name".to_owned()));
         }
         for placement in self.store.placements(&[row.index]).await? {
             let reference = Reference::Digest(placement.statement);

@@ -23,6 +23,7 @@ use crate::keys::{KeyHistory, KeyRole, KeySources, ServiceKeys, read_key, write_
 use crate::ledger::{Identity, Ledger};
 use crate::observe::Observe;
 use crate::pending::Pending;
+use crate::turns::Turns;
 use crate::upload::Uploads;
 
 /// What an instance takes from outside.
@@ -65,6 +66,7 @@ pub struct Instance {
     pub(crate) store: Arc<Store>,
     pub(crate) ledger: Ledger,
     pub(crate) pending: Pending,
+    pub(crate) turns: Turns,
     pub(crate) uploads: Uploads,
     pub(crate) collector: Collector,
     pub(crate) access: Access,
@@ -148,6 +150,7 @@ impl Instance {
             store,
             ledger,
             pending: Pending::default(),
+            turns: Turns::new(),
             uploads,
             collector: Collector::default(),
             access,

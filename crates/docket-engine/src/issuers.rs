@@ -3,11 +3,11 @@
 use docket_judge::policy::{AdmittedIssuer, Credential};
 
 use crate::access::{Permit, Right};
-use crate::effect::{Admission, Effect};
+use crate::effect::{Admission, AdmissionForm, Effect};
 use crate::error::EngineError;
 use crate::instance::Instance;
 use crate::ledger::{Candidate, Logged};
-use crate::own::{log_subject, own_basis, own_statement};
+use crate::own::{log_subject, own_statement};
 
 /// An admitted issuer.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -55,6 +55,19 @@ impl IssuerView {
             CredentialView::Key { issuer, .. } => vec![issuer],
             CredentialView::Certificates { issuers, .. } => issuers.iter().map(String::as_str).collect(),
         }
+    }
+
+    /// The issuer as a policy admits it. The error says what is wrong.
+    pub fn admitted(&self) -> Result<AdmittedIssuer, String> {
+        let name = self.name.clone();
+        let form = match self.credential.clone() {
+            CredentialView::Key { issuer, public_key, .. } => AdmissionForm::Key { name, issuer, public_key },
+            CredentialView::Certificates { issuers, roots, extended_key_usage, .. } => {
+                AdmissionForm::Certificates { name, roots, issuers, extended_key_usage }
+            }
+        };
+        let (name, credential) = form.read()?;
+        Ok(AdmittedIssuer { name, credential, entry: self.entry })
     }
 }
 
@@ -111,12 +124,12 @@ impl Instance {
     }
 
     /// Logs a change of what is in force: its index, or `None` if what was in force has changed since `policy_entry`.
-    async fn log_effect(&self, effect: Effect, policy_entry: u64) -> Result<Option<u64>, EngineError> {
+    pub(crate) async fn log_effect(&self, effect: Effect, policy_entry: u64) -> Result<Option<u64>, EngineError> {
         let (content_type, payload) = effect.payload().expect("callers log changes");
         let now = self.clock.now();
         let (identity, keys) = (self.ledger.identity(), self.ledger.keys());
         let statement = own_statement(identity, &keys, log_subject(identity)?, content_type, &payload, now).await?;
-        let candidate = Candidate { statement, basis: own_basis(now), place: None, effect, new_key: None };
+        let candidate = Candidate { effect, ..Candidate::own(statement, now) };
         match self.ledger.log(candidate, policy_entry).await? {
             Logged::Done { index, .. } => Ok(Some(index)),
             Logged::DecideAgain => Ok(None),

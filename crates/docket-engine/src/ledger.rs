@@ -13,7 +13,7 @@ mod sequence;
 mod tiles;
 mod witness;
 
-pub(crate) use batch::{Candidate, Place, own_manifest};
+pub(crate) use batch::{Candidate, History, Place, indexed, own_manifest};
 pub(crate) use pool::Logged;
 pub(crate) use witness::{TAGS_OF_MANIFEST_MAX, rows as observation_rows};
 
@@ -24,6 +24,7 @@ use docket_proof::key::Issuer;
 use docket_proof::merkle::{Frontier, Hash};
 use docket_proof::note::NoteSigner;
 use docket_proof::receipt::BatchSeal;
+use docket_proof::statement::EntryId;
 use docket_store::{ChangeOutcome, GuardPoint, HeadGuard, RegistryChange, Store};
 use tokio::sync::watch;
 
@@ -155,6 +156,23 @@ impl Ledger {
     /// What was observed since the start.
     pub(crate) fn observed(&self) -> ObservedStats {
         self.shared.observed.read()
+    }
+
+    /// Answers for an entry that is in the ledger already, and places it once more; `None` if it is not there.
+    pub(crate) async fn log_again(
+        &self,
+        entry_id: &EntryId,
+        place: Option<&Place>,
+    ) -> Result<Option<Logged>, EngineError> {
+        if let Some(reason) = self.read_only() {
+            return Err(EngineError::ReadOnly(reason));
+        }
+        let size = self.head().size;
+        let row = self.shared.store.entry_by_id(entry_id.as_bytes()).await?.filter(|row| row.index < size);
+        match row {
+            Some(row) => Ok(Some(self.shared.answer_known(&row, place).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Registrations and changes that wait for their batch.

@@ -32,8 +32,11 @@ mod public_log;
 mod query;
 mod recover;
 mod register;
+mod registration_policy;
 mod rotate;
 mod signer;
+mod trial;
+mod turns;
 mod upload;
 mod warning;
 
@@ -49,7 +52,7 @@ pub use clock::Clock;
 pub use conduct::Conduct;
 pub use content::{Blob, BlobContent};
 pub use crash::CrashPoint;
-pub use effect::{AdmissionForm, ISSUER_REMOVAL_TYPE, ISSUER_TYPE};
+pub use effect::{AdmissionForm, ISSUER_REMOVAL_TYPE, ISSUER_TYPE, POLICY_TYPE};
 pub use error::{EngineError, PlaceError};
 pub use fsck::{FsckReport, PROBLEMS_MAX};
 pub use gc::{Collection, CollectionReport, CollectorStats, Phase};
@@ -66,9 +69,13 @@ pub use observe::{
 pub use own::{GENESIS_TYPE, OWN_TYP};
 pub use pending::Registration;
 pub use public_log::{ForWitness, ProofState};
-pub use query::{CLAIMS_PAGE_MAX, Claim, ClaimPage, ClaimPlacement, ClaimQuery, DecidedBy};
+pub use query::{
+    CLAIMS_PAGE_MAX, Claim, ClaimPage, ClaimPlacement, ClaimQuery, DecidedBy, PAYLOAD_BYTES_MAX, shown_payload,
+};
 pub use recover::{Evidence, RecoverError, Recovered};
 pub use register::{EntryState, Registered};
+pub use registration_policy::{DIFFERENCES_MAX, PolicyView, Replay};
 pub use signer::{SIGNS_WITH, Signer, SignerError, Signing};
+pub use trial::{TRIED_MAX, Trial, TrialRequest, Tried};
 pub use upload::{BLOB_BYTES_MAX, OpenUpload};
 pub use warning::Warning;

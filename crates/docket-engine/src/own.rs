@@ -14,8 +14,8 @@ use crate::signer::{SIGNS_WITH, signature};
 
 /// `typ` of every statement that the service makes itself, and of no other on its ledger.
 pub const OWN_TYP: &str = "application/vnd.docket.own+cose";
-/// Content type of the entry at index 0: `{"service", "log", "receipt_key", "statement_key", "checkpoint_key"}`, the first two keys
-/// as SPKI PEM, the third as a verifier key of C2SP signed-note.
+/// Content type of the entry at index 0: `{"service", "log", "receipt_key", "statement_key", "checkpoint_key", "policy"}`, the first
+/// two keys as SPKI PEM, the third as a verifier key of C2SP signed-note, the policy in words.
 pub const GENESIS_TYPE: &str = "application/vnd.docket.genesis.v1+json";
 
 /// The first entry of a ledger.
@@ -26,6 +26,7 @@ pub(crate) async fn genesis(identity: &Identity, keys: &ServiceKeys, now: i64) -
         "receipt_key": keys.receipt.public().to_spki_pem(),
         "statement_key": keys.statement.public().to_spki_pem(),
         "checkpoint_key": identity.checkpoint_key.public().to_string(),
+        "policy": BUILT_IN_POLICY,
     });
     let statement = own_statement(identity, keys, log_subject(identity)?, GENESIS_TYPE, &payload, now).await?;
     Ok(Candidate::own(statement, now))
@@ -79,6 +80,9 @@ pub(crate) async fn own_statement(
 pub(crate) fn claims_to_be_own(statement: &SignedStatement, service: &Issuer) -> bool {
     statement.issuer() == service || statement.typ().is_some_and(|typ| essence(typ).eq_ignore_ascii_case(OWN_TYP))
 }
+
+/// By what statements are decided until an entry sets a policy, as the genesis says it.
+const BUILT_IN_POLICY: &str = "every statement of an admitted issuer is registered";
 
 /// The entry that decides about the service's own statements.
 pub(crate) const GENESIS_INDEX: u64 = 0;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use docket_oci::digest::Digest;
 use docket_oci::name::RepositoryName;
 use docket_proof::statement::{Content, EntryId, SignedStatement};
-use docket_store::{ClaimFilter, EntryRow, PlacementRow};
+use docket_store::{ClaimFilter, EntryRow, EntrySubject, PlacementRow};
 
 use crate::access::{Permit, Right};
 use crate::error::EngineError;
@@ -63,6 +63,10 @@ pub struct Claim {
     /// Digest of the document, if the claim has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Digest>,
+    /// What the claim itself says, if that is JSON of at most [`PAYLOAD_BYTES_MAX`] bytes: for a claim without a document
+    /// the in-toto Statement with its predicate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<serde_json::Value>,
     /// When the issuer says it signed, Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<i64>,
@@ -106,7 +110,7 @@ impl Instance {
         let tree_size = query.tree_size.map_or(head.size, |size| size.min(head.size));
         let limit = query.limit.clamp(1, CLAIMS_PAGE_MAX);
         let filter = ClaimFilter {
-            subject: query.artifact,
+            subject: query.artifact.map(EntrySubject::Artifact),
             issuer: query.issuer.clone(),
             claim_type: query.claim_type.clone(),
             except_type: (!query.observed).then(|| OBSERVATION_TYPE.to_owned()),
@@ -191,6 +195,7 @@ fn claim(row: &EntryRow, logged_at: i64, placements: &[PlacementRow]) -> Result<
             Content::HashEnvelope { digest, .. } => Some(*digest),
             Content::Sha384Envelope { .. } | Content::Payload { .. } => None,
         },
+        payload: shown_payload(&statement),
         issued_at: statement.issued_at(),
         logged_at,
         decided_by: DecidedBy { issuer_entry: row.issuer_entry, policy_entry: row.policy_entry, at: row.decided_at },
@@ -205,6 +210,16 @@ fn claim(row: &EntryRow, logged_at: i64, placements: &[PlacementRow]) -> Result<
     })
 }
 
+/// The payload of a statement as answers show it.
+pub fn shown_payload(statement: &SignedStatement) -> Option<serde_json::Value> {
+    match statement.content() {
+        Content::Payload { bytes, .. } if bytes.len() <= PAYLOAD_BYTES_MAX => statement.json_payload(),
+        Content::Payload { .. } | Content::HashEnvelope { .. } | Content::Sha384Envelope { .. } => None,
+    }
+}
+
+/// The largest payload that answers show.
+pub const PAYLOAD_BYTES_MAX: usize = 4096;
 /// Claims in one answer.
 pub const CLAIMS_PAGE_MAX: usize = 1000;
 /// Entries looked at for one answer, where some of them are not shown.

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use docket_judge::policy::{Decision, EARLIER_MAX, EarlierClaim};
 use docket_oci::digest::Digest;
 use docket_oci::manifest::{Descriptor, Manifest};
 use docket_oci::name::{Reference, RepositoryName};
 use docket_proof::statement::{Content, EntryId, SignedStatement};
-use docket_store::{EntryRow, NewManifest};
+use docket_store::{ClaimFilter, EntryRow, EntrySubject, NewManifest};
 
 use crate::access::{Permit, Right};
 use crate::effect::Effect;
 use crate::error::{EngineError, PlaceError};
 use crate::instance::Instance;
-use crate::ledger::{Candidate, Logged, Place, own_manifest};
+use crate::ledger::{Candidate, History, Logged, Place, indexed, own_manifest};
+use crate::observe::OBSERVATION_TYPE;
 use crate::own::claims_to_be_own;
 use crate::pending::Progress;
 
@@ -49,30 +51,47 @@ impl Instance {
     /// entry, place and receipt are durable.
     pub async fn register(&self, permit: &Permit, statement: &[u8]) -> Result<Registered, EngineError> {
         let repository = permit.scope(Right::Claim)?;
-        let decoded = SignedStatement::decode(statement)?;
-        if claims_to_be_own(&decoded, self.service()) {
-            return self.own_again(&decoded).await;
+        let statement = SignedStatement::decode(statement)?;
+        if claims_to_be_own(&statement, self.service()) {
+            return self.own_again(&statement).await;
         }
+        let entry_id = statement.entry_id();
+        let mut turn = None;
         for _ in 0..DECISIONS_MAX {
             let policy = self.ledger.policy();
-            let decision = policy.policy.decide(decoded.clone(), self.clock.now())?;
-            let entry_id = decision.statement.statement().entry_id();
+            let (mut history, mut earlier) = (None, Vec::new());
+            if policy.policy.reads_earlier() {
+                let subject = indexed(statement.subject());
+                // Of those that are decided at once by what was said before, one could be logged and all others would be
+                // decided again, over and over. So they wait for each other here.
+                if turn.is_none() {
+                    turn = Some(self.turns.of(&subject).await);
+                }
+                let size = self.ledger.head().size;
+                history = Some(History { subject, size });
+                earlier = self.earlier(subject, size).await?;
+            }
+            let decision = policy.policy.decide(statement.clone(), &earlier, self.clock.now());
             let place = match repository {
-                Some(repository) => Some(self.place(repository, decision.statement.statement()).await?),
+                // Whoever is refused learns nothing about the repository.
+                Some(_) if decision.is_err() && !self.is_logged(&entry_id).await? => None,
+                Some(repository) => Some(self.place(repository, &statement).await?),
                 None => None,
             };
-            let candidate = Candidate {
-                statement: decision.statement,
-                basis: decision.basis,
-                place,
-                effect: Effect::None,
-                new_key: None,
+            let logged = match decision {
+                Ok(Decision { statement, basis, .. }) => {
+                    let effect = Effect::None;
+                    let candidate = Candidate { statement, basis, history, place, effect, new_key: None };
+                    self.ledger.log(candidate, policy.entry).await?
+                }
+                // What was registered once stays so, and its receipt is given again, whatever is in force today.
+                Err(refusal) => self.ledger.log_again(&entry_id, place.as_ref()).await?.ok_or(refusal)?,
             };
-            match self.ledger.log(candidate, policy.entry).await? {
+            match logged {
                 Logged::Done { index, tree_size, receipt, known } => {
                     return Ok(Registered { entry_id, index, tree_size, receipt, known });
                 }
-                // Policy or repository changed between decision and transaction.
+                // Policy, subject or repository changed between decision and transaction.
                 Logged::DecideAgain => {}
             }
         }
@@ -88,6 +107,39 @@ impl Instance {
         let row = row.ok_or(EngineError::OwnStatement)?;
         let receipt = self.ledger.first_receipt(&row).await?;
         Ok(Registered { entry_id, index: row.index, tree_size: row.tree_size, receipt, known: true })
+    }
+
+    /// The claims about a subject in a tree of a size, oldest first, as many as a policy is told of. What the service
+    /// itself has witnessed is none of them.
+    pub(crate) async fn earlier(&self, subject: EntrySubject, size: u64) -> Result<Vec<EarlierClaim>, EngineError> {
+        let filter = ClaimFilter {
+            subject: Some(subject),
+            except_type: Some(OBSERVATION_TYPE.to_owned()),
+            issuer: None,
+            claim_type: None,
+        };
+        let rows = self.store.claims(&filter, 0, size, EARLIER_MAX).await?;
+        let mut sizes: Vec<_> = rows.iter().map(|row| row.tree_size).collect();
+        sizes.dedup();
+        let times = self.store.batch_times(&sizes).await?;
+        let claim = |row: &EntryRow| {
+            let unproven = |why: &str| EngineError::Unproven(format!("entry {}: {why}", row.index));
+            let statement = SignedStatement::decode(&row.bytes).map_err(|failure| unproven(&failure.to_string()))?;
+            Ok(EarlierClaim {
+                entry: statement.entry_id().to_string(),
+                index: row.index,
+                issuer: statement.issuer().to_string(),
+                claim_type: statement.claim_type().to_owned(),
+                logged_at: *times.get(&row.tree_size).ok_or_else(|| unproven("its batch is missing"))?,
+            })
+        };
+        rows.iter().map(claim).collect()
+    }
+
+    async fn is_logged(&self, entry_id: &EntryId) -> Result<bool, EngineError> {
+        let size = self.ledger.head().size;
+        let row = self.store.entry_by_id(entry_id.as_bytes()).await?;
+        Ok(row.is_some_and(|row| row.index < size))
     }
 
     /// A fresh receipt for an entry, or how far it is.
@@ -201,7 +253,7 @@ impl Instance {
 }
 
 /// How often a registration is decided again before the caller is asked to come back.
-const DECISIONS_MAX: usize = 4;
+const DECISIONS_MAX: usize = 16;
 /// Referrers of one type looked at for an evidence manifest that stands already.
 const EVIDENCE_CANDIDATES_MAX: usize = 100;
 /// Bytes of their descriptors.

@@ -8,7 +8,7 @@ use crate::error::EngineError;
 use crate::instance::Instance;
 use crate::keys::{KEY_TYPE, KeyRole, KeyView, NewKey};
 use crate::ledger::{Candidate, Logged};
-use crate::own::{log_subject, own_basis, own_statement};
+use crate::own::{log_subject, own_statement};
 
 impl Instance {
     /// The service's keys, those in force and those before them, oldest first.
@@ -47,8 +47,7 @@ impl Instance {
             let now = self.clock.now();
             let statement = own_statement(identity, &keys, log_subject(identity)?, KEY_TYPE, &payload, now).await?;
             let new_key = Some(new.clone());
-            let basis = own_basis(now);
-            let candidate = Candidate { statement, basis, place: None, effect: Effect::ReplaceKey, new_key };
+            let candidate = Candidate { effect: Effect::ReplaceKey, new_key, ..Candidate::own(statement, now) };
             match self.ledger.log(candidate, policy.entry).await? {
                 Logged::Done { index, .. } => return Ok(index),
                 Logged::DecideAgain => {}

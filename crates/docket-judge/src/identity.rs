@@ -23,8 +23,7 @@ pub struct Identity {
 }
 
 /// What vouches for an identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdentityKind {
     /// The admission of the key itself.
     Key,
@@ -34,6 +33,24 @@ pub enum IdentityKind {
     DidX509,
     /// The same, of a holder whom somebody else vouched for.
     Fulcio,
+}
+
+impl IdentityKind {
+    /// Its name in JSON and for policies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::X509 => "x509",
+            Self::DidX509 => "did-x509",
+            Self::Fulcio => "fulcio",
+        }
+    }
+}
+
+impl Serialize for IdentityKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// What the certificate of an identity says.

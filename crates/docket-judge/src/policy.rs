@@ -1,11 +1,11 @@
-//! What decides whether a statement is registered: today an allow-list of issuers.
+//! What decides whether a statement is registered: whether its issuer is admitted, and then the [`Rules`] in force.
 //!
-//! [`Policy::decide`] is the seam behind which programmable rules come. They will see the same statement and give the same
-//! [`Decision`]; what every rule can rely on, and none can switch off, is that the signature was verified with the key kept for
-//! the issuer.
+//! What every rule can rely on, and none can switch off, is that the signature was verified with the key kept for the issuer.
+//! Without rules, every statement of an admitted issuer is registered.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Included, Unbounded};
+use std::sync::Arc;
 
 use docket_proof::certified::{CertifiedIssuer, IssuerPattern};
 use docket_proof::crypto::SignatureAlgorithm;
@@ -13,6 +13,12 @@ use docket_proof::key::{Issuer, PublicKey, Thumbprint};
 use docket_proof::statement::{SignedStatement, StatementError, VerifiedStatement};
 
 use crate::identity::Identity;
+
+pub use input::{EARLIER_MAX, EarlierClaim};
+pub use rules::{Answer, INSTRUCTIONS_MAX, MODULES_BYTES_MAX, MODULES_MAX, Module, Rules, RulesError};
+
+mod input;
+mod rules;
 
 /// An issuer whose statements are registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +54,8 @@ pub struct Policy {
     /// Names of the issuers with certificates, by the literals of their patterns. These do not overlap, so the nearest one
     /// below an `iss` is the only one that can mean it.
     by_pattern: BTreeMap<String, String>,
-    /// Index of the entry that holds the registration policy; 0, the genesis, says that there is none beyond the issuers.
+    rules: Option<Arc<Rules>>,
+    /// Index of the entry that holds the rules; 0, the genesis, says that there are none.
     entry: u64,
 }
 
@@ -88,6 +95,22 @@ pub struct Basis {
 /// Why a statement may not be registered: the issuer's fault, or the operator has not admitted it yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// The rules in force say no.
+    #[error("the registration policy (entry {entry}) does not allow it: {}", list(reasons))]
+    NotAllowed {
+        /// Index of the entry that holds the policy.
+        entry: u64,
+        /// What it says, sorted.
+        reasons: Vec<String>,
+    },
+    /// The rules in force come to no end with the statement, or contradict themselves.
+    #[error("the registration policy (entry {entry}) cannot judge this statement: {reason}")]
+    NotDecided {
+        /// Index of the entry that holds the policy.
+        entry: u64,
+        /// What went wrong.
+        reason: String,
+    },
     /// The claim type is one that only the service itself uses.
     #[error("claim type {0} is what the service itself writes on the ledger, {OWN_TYPES}…; use one of your own")]
     OwnType(String),
@@ -150,6 +173,23 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// What it says where the rules stand in no entry.
+    pub fn of_trial(&self) -> String {
+        match self {
+            Self::NotAllowed { reasons, .. } => format!("the policy does not allow it: {}", list(reasons)),
+            Self::NotDecided { reason, .. } => format!("the policy cannot judge this statement: {reason}"),
+            Self::OwnType(_)
+            | Self::UnknownHolder { .. }
+            | Self::Certificate { .. }
+            | Self::UnknownIssuer { .. }
+            | Self::IssuerMismatch { .. }
+            | Self::AlgorithmOfOtherKey { .. }
+            | Self::BadSignature { .. } => self.to_string(),
+        }
+    }
+}
+
 impl Policy {
     /// A policy that admits nobody.
     pub fn new() -> Self {
@@ -202,12 +242,37 @@ impl Policy {
         self.by_name.values().collect()
     }
 
-    /// Decides about one statement from the statement, the time and this policy alone.
-    pub fn decide(&self, statement: SignedStatement, now: i64) -> Result<Decision, Refusal> {
+    /// Puts rules in the place of those in force; `entry` is the index of the entry that holds them.
+    pub fn set_rules(&mut self, rules: Arc<Rules>, entry: u64) {
+        (self.rules, self.entry) = (Some(rules), entry);
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> Option<&Arc<Rules>> {
+        self.rules.as_ref()
+    }
+
+    /// Whether [`decide`](Self::decide) wants to know the earlier claims about the subject.
+    pub fn reads_earlier(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.reads_earlier())
+    }
+
+    /// Decides about one statement from the statement, what was said before about its subject (oldest first; looked at only
+    /// if the policy reads it), the time and this policy alone.
+    pub fn decide(&self, statement: SignedStatement, earlier: &[EarlierClaim], now: i64) -> Result<Decision, Refusal> {
         if statement.claim_type().starts_with(OWN_TYPES) {
             return Err(Refusal::OwnType(statement.claim_type().to_owned()));
         }
         let Identified { statement, identity, entry: issuer_entry } = self.identify(statement, now)?;
+        if let Some(rules) = &self.rules {
+            let earlier = rules.reads_earlier().then_some(earlier);
+            let entry = self.entry;
+            match rules.evaluate(input::input(&statement, &identity, issuer_entry, earlier, now)) {
+                Answer::Allowed => {}
+                Answer::Refused(reasons) => return Err(Refusal::NotAllowed { entry, reasons }),
+                Answer::Failed(reason) => return Err(Refusal::NotDecided { entry, reason }),
+            }
+        }
         let basis = Basis { issuer_entry, policy_entry: self.entry, decided_at: now };
         Ok(Decision { statement, identity, basis })
     }
@@ -268,6 +333,10 @@ impl Credential {
             Self::Certificates(certified) => certified.patterns().to_vec(),
         }
     }
+}
+
+fn list(reasons: &[String]) -> String {
+    if reasons.is_empty() { "it gives no reason".to_owned() } else { reasons.join("; ") }
 }
 
 /// How the claim types begin that only the service itself may use: what its ledger means is read from such entries.

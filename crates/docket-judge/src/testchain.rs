@@ -134,8 +134,11 @@ pub(crate) fn statement_manifest(statement: &[u8], receipt: Option<&[u8]>, subje
 
 /// A claim without a document: Wabbit's own words, placed at the artifact itself.
 pub(crate) fn payload_claim(index: u64) -> ClaimMaterial {
-    let bytes =
-        br#"{"_type":"https://in-toto.io/Statement/v1","predicateType":"https://wabbit.example/tested/v1"}"#.to_vec();
+    let subject = digest(&artifact()).hex();
+    let bytes = format!(
+        r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"digest":{{"sha256":"{subject}"}}}}],"predicateType":"https://wabbit.example/tested/v1"}}"#
+    );
+    let bytes = bytes.into_bytes();
     let content = Content::Payload { media_type: "application/vnd.in-toto+json".to_owned(), bytes };
     let entry = draft(&digest(&artifact()), content).sign(&wabbit()).expect("a good draft");
     let receipt = receipt(&entry, index, &service(), &service_name());

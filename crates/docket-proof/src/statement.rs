@@ -197,6 +197,14 @@ impl SignedStatement {
         &self.content
     }
 
+    /// The payload, if its media type says that it is JSON and it is: what policies and queries may look into.
+    pub fn json_payload(&self) -> Option<serde_json::Value> {
+        let Content::Payload { media_type, bytes } = &self.content else { return None };
+        let kind = docket_oci::media::essence(media_type);
+        let is_json = kind == "application/json" || kind.ends_with("+json");
+        if is_json { serde_json::from_slice(bytes).ok() } else { None }
+    }
+
     /// The claim type: the media type of the document in a hash envelope; for an in-toto Statement in the payload its
     /// `predicateType`; for any other payload its content type.
     pub fn claim_type(&self) -> &str {

@@ -83,6 +83,13 @@ impl Subject {
         }
     }
 
+    /// The name of the artifact or the stream, as it is signed. It is for people: whoever signs chooses it, and nothing
+    /// binds it to the digest beside it.
+    pub fn name(&self) -> Option<String> {
+        let path = self.text.strip_prefix(OCI)?.split(['?', '#']).next()?;
+        percent_decode(path.split('@').next()?)
+    }
+
     /// Whether this names a stream.
     pub fn is_stream(&self) -> bool {
         self.meaning == Meaning::Stream
@@ -152,7 +159,7 @@ mod tests {
     fn an_artifact_is_named_without_registry_and_found_by_digest() {
         let subject = Subject::artifact(&repository(), &digest());
         assert_eq!(subject.as_str(), format!("pkg:oci/net-monitor@sha256%3A{HEX}"));
-        assert_eq!(subject.digest(), Some(digest()));
+        assert_eq!((subject.digest(), subject.name().as_deref()), (Some(digest()), Some("net-monitor")));
         assert_eq!(Subject::parse(subject.as_str()), Ok(subject));
     }
 

@@ -1,6 +1,6 @@
 //! Reads: what stands in repositories and in the ledger. Every answer is one committed state.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use docket_oci::digest::Digest;
 use docket_oci::name::{Reference, RepositoryName, Tag};
@@ -8,7 +8,8 @@ use futures_util::StreamExt as _;
 use sqlx::sqlite::SqliteRow;
 
 use crate::change::{
-    BatchRow, BlobBody, BlobRow, CosignatureRow, EntryRow, HeadRow, HeldBlob, ManifestRow, PlacementRow, ReferrerRow,
+    BatchRow, BlobBody, BlobRow, CosignatureRow, EntryRow, EntrySubject, HeadRow, HeldBlob, ManifestRow, PlacementRow,
+    ReferrerRow,
 };
 use crate::rows::{KIND_FILE, KIND_INLINE, KIND_RECEIPT, KIND_STATEMENT};
 use crate::sql::{Lookup, Value, column, fetch, fetch_all, fetch_optional};
@@ -17,8 +18,8 @@ use crate::{Store, StoreError};
 /// What a query asks for; `None` = anything.
 #[derive(Debug, Clone, Default)]
 pub struct ClaimFilter {
-    /// The artifact spoken of.
-    pub subject: Option<Digest>,
+    /// What is spoken of.
+    pub subject: Option<EntrySubject>,
     /// Who signed.
     pub issuer: Option<String>,
     /// What kind of claim.
@@ -337,7 +338,7 @@ impl Store {
             (None, None, None) => ALL,
         };
         let values = [
-            filter.subject.map_or(Value::Null, |digest| digest.to_key().into()),
+            filter.subject.map_or(Value::Null, |subject| subject.to_key().into()),
             filter.issuer.as_deref().map_or(Value::Null, Value::from),
             filter.claim_type.as_deref().map_or(Value::Null, Value::from),
             from.into(),
@@ -366,6 +367,38 @@ impl Store {
         let values = [claim_type.into(), issuer.into(), from.into(), (limit as u64).into()];
         let rows = fetch_all(&self.readers, TEXT, &values).await.map_err(StoreError::database("read entries"))?;
         rows.iter().map(entry_row).collect()
+    }
+
+    /// The newest entry of one claim type by one issuer below an index.
+    pub async fn newest_of_type(
+        &self,
+        claim_type: &str,
+        issuer: &str,
+        below: u64,
+    ) -> Result<Option<EntryRow>, StoreError> {
+        const TEXT: &str = concat!(
+            entries!(),
+            "WHERE e.type_id = (SELECT id FROM term WHERE value = $1) \
+            AND +e.issuer_id = (SELECT id FROM term WHERE value = $2) AND e.idx < $3 ORDER BY e.idx DESC LIMIT 1"
+        );
+        let values = [claim_type.into(), issuer.into(), below.into()];
+        let row = fetch_optional(&self.readers, TEXT, &values).await.map_err(StoreError::database("read an entry"))?;
+        row.map(|row| entry_row(&row)).transpose()
+    }
+
+    /// Which of these have an entry about them at their index or above that is not of one claim type.
+    pub async fn spoken_of_since(
+        &self,
+        subjects: &[(EntrySubject, u64)],
+        except_type: &str,
+    ) -> Result<HashSet<EntrySubject>, StoreError> {
+        let failed = || StoreError::database("look for newer entries");
+        let mut connection = self.readers.acquire().await.map_err(failed())?;
+        let key =
+            |(subject, from): &(EntrySubject, u64)| vec![subject.to_key().into(), (*from).into(), except_type.into()];
+        let keys: Vec<_> = subjects.iter().map(key).collect();
+        let rows = SPOKEN_OF.run(&mut connection, &keys).await.map_err(failed())?;
+        rows.iter().map(|row| subject(row, 0)).collect()
     }
 
     /// Where entries stand, in no order.
@@ -444,6 +477,10 @@ pub(crate) fn digest(row: &SqliteRow, at: usize) -> Result<Digest, StoreError> {
     digest_from(column(row, at)?)
 }
 
+fn subject(row: &SqliteRow, at: usize) -> Result<EntrySubject, StoreError> {
+    EntrySubject::from_key(column(row, at)?).ok_or_else(|| StoreError::damaged("a subject of unknown form"))
+}
+
 fn digest_from(key: &[u8]) -> Result<Digest, StoreError> {
     Digest::from_key(key).ok_or_else(|| StoreError::damaged("a digest of unknown form"))
 }
@@ -463,6 +500,12 @@ static PLACEMENTS: Lookup = Lookup::new(
 static BATCH_TIMES: Lookup = Lookup::new(
     &["tree_size"],
     "SELECT b.tree_size, b.logged_at FROM want CROSS JOIN batch b WHERE b.tree_size = want.tree_size",
+);
+static SPOKEN_OF: Lookup = Lookup::new(
+    &["value", "idx", "except_type"],
+    "SELECT d.value FROM want CROSS JOIN digest d WHERE d.value = want.value \
+     AND EXISTS (SELECT 1 FROM entry e WHERE e.subject_id = d.id AND e.idx >= want.idx \
+     AND +e.type_id IS DISTINCT FROM (SELECT id FROM term WHERE value = want.except_type))",
 );
 static KNOWN: Lookup =
     Lookup::new(&["entry_id"], "SELECT e.entry_id FROM want CROSS JOIN entry e WHERE e.entry_id = want.entry_id");

@@ -288,9 +288,37 @@ pub struct NewEntry {
     pub issuer: String,
     /// Claim type, for queries.
     pub claim_type: String,
-    /// Artifact it speaks of, for queries.
-    pub subject: Option<Digest>,
+    /// What it speaks of, for queries.
+    pub subject: EntrySubject,
 }
+
+/// What an entry speaks of, as it is found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EntrySubject {
+    /// An artifact.
+    Artifact(Digest),
+    /// Anything else, by the SHA-256 of what it is called.
+    Named([u8; 32]),
+}
+
+impl EntrySubject {
+    /// Its row in the table of digests. No algorithm has the byte 0, so what has only a name is never taken for an artifact.
+    pub(crate) fn to_key(self) -> Vec<u8> {
+        match self {
+            Self::Artifact(digest) => digest.to_key(),
+            Self::Named(hash) => [&[NAMED], hash.as_slice()].concat(),
+        }
+    }
+
+    pub(crate) fn from_key(key: &[u8]) -> Option<Self> {
+        match key.split_first() {
+            Some((&NAMED, hash)) => hash.try_into().ok().map(Self::Named),
+            _ => Digest::from_key(key).map(Self::Artifact),
+        }
+    }
+}
+
+const NAMED: u8 = 0;
 
 /// Manifests and composed blobs that make an entry visible in a repository.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::change::{
-    Append, AppendOutcome, BlobBody, Change, ChangeOutcome, NewBlob, NewManifest, NewPlacement, Outcome,
+    Append, AppendOutcome, BlobBody, Change, ChangeOutcome, EntrySubject, NewBlob, NewManifest, NewPlacement, Outcome,
     RegistryChange, Seen, SeenChange,
 };
 use crate::rows::Rows;
@@ -52,6 +52,8 @@ impl Ids {
 pub(crate) struct Run<'a> {
     ids: &'a mut Ids,
     digests: HashMap<Digest, i64>,
+    /// Of subjects that are no artifacts.
+    named: HashMap<[u8; 32], i64>,
     links: HashSet<(i64, i64)>,
     manifests: HashSet<(i64, i64)>,
     /// Where tags stand: those of which it matters, and all on a manifest that is to go.
@@ -75,6 +77,7 @@ impl<'a> Run<'a> {
         let mut run = Self {
             ids,
             digests: HashMap::new(),
+            named: HashMap::new(),
             links: HashSet::new(),
             manifests: HashSet::new(),
             tags: HashMap::new(),
@@ -82,10 +85,14 @@ impl<'a> Run<'a> {
             rows: Rows::default(),
         };
         run.load_names(connection, &asked).await?;
-        let keys: Vec<_> = asked.digests.iter().map(|digest| vec![Value::Bytes(digest.to_key())]).collect();
+        let named = asked.named.iter().map(|hash| EntrySubject::Named(*hash).to_key());
+        let keys = asked.digests.iter().map(Digest::to_key).chain(named);
+        let keys: Vec<_> = keys.map(|key| vec![Value::Bytes(key)]).collect();
         for row in DIGESTS.run(connection, &keys).await? {
-            let digest = Digest::from_key(row.try_get(0)?).ok_or(sqlx::Error::RowNotFound)?;
-            run.digests.insert(digest, row.try_get(1)?);
+            match EntrySubject::from_key(row.try_get(0)?).ok_or(sqlx::Error::RowNotFound)? {
+                EntrySubject::Artifact(digest) => drop(run.digests.insert(digest, row.try_get(1)?)),
+                EntrySubject::Named(hash) => drop(run.named.insert(hash, row.try_get(1)?)),
+            }
         }
         let keys = run.pairs(&asked.links);
         for row in LINKS.run(connection, &keys).await? {
@@ -292,7 +299,7 @@ impl<'a> Run<'a> {
         }
         let first = append.expected.map_or(0, |(size, _)| size);
         for (index, entry) in (first..).zip(&append.entries) {
-            let subject = entry.subject.as_ref().map(|digest| self.digest(digest));
+            let subject = self.subject(entry.subject);
             let claim = (self.term(&entry.issuer), self.term(&entry.claim_type), subject);
             self.rows.entry(index, append.head.size, entry, claim);
         }
@@ -386,6 +393,20 @@ impl<'a> Run<'a> {
         id
     }
 
+    fn subject(&mut self, subject: EntrySubject) -> i64 {
+        let hash = match subject {
+            EntrySubject::Artifact(digest) => return self.digest(&digest),
+            EntrySubject::Named(hash) => hash,
+        };
+        if let Some(id) = self.named.get(&hash) {
+            return *id;
+        }
+        let id = take(&mut self.ids.next_digest);
+        self.rows.digest(id, subject.to_key());
+        self.named.insert(hash, id);
+        id
+    }
+
     fn term(&mut self, value: &str) -> i64 {
         if let Some(id) = self.ids.terms.get(value) {
             return *id;
@@ -409,6 +430,7 @@ struct Asked<'a> {
     repos: HashSet<&'a str>,
     terms: HashSet<&'a str>,
     digests: HashSet<Digest>,
+    named: HashSet<[u8; 32]>,
     links: HashSet<(&'a str, Digest)>,
     manifests: HashSet<(&'a str, Digest)>,
     tags: HashSet<(&'a str, &'a str)>,
@@ -433,7 +455,10 @@ impl<'a> Asked<'a> {
                 self.head = true;
                 for entry in &append.entries {
                     self.terms.extend([entry.issuer.as_str(), entry.claim_type.as_str()]);
-                    self.digests.extend(entry.subject);
+                    match entry.subject {
+                        EntrySubject::Artifact(digest) => drop(self.digests.insert(digest)),
+                        EntrySubject::Named(hash) => drop(self.named.insert(hash)),
+                    }
                 }
                 append.placements.iter().for_each(|placement| self.placement(placement));
                 append.changes.iter().for_each(|change| self.registry(&change.change, Some(&change.seen)));

@@ -100,13 +100,6 @@ impl Store {
         Ok(targets.into_iter().filter(|target| !known.contains(target)).collect())
     }
 
-    /// The artifact under which queries find an entry.
-    pub async fn indexed_subject(&self, index: u64) -> Result<Option<Digest>, StoreError> {
-        const TEXT: &str = "SELECT d.value FROM entry e JOIN digest d ON d.id = e.subject_id WHERE e.idx = $1";
-        let row = fetch_optional(&self.readers, TEXT, &[index.into()]).await;
-        row.map_err(StoreError::database("read a subject"))?.map(|row| digest(&row, 0)).transpose()
-    }
-
     /// The first entry at or after an index, whether or not the head covers it.
     pub async fn first_entry_from(&self, index: u64) -> Result<Option<u64>, StoreError> {
         const TEXT: &str = "SELECT idx FROM entry WHERE idx >= $1 ORDER BY idx LIMIT 1";

@@ -35,9 +35,9 @@ pub use blobs::{
 };
 pub use catalog::ClaimFilter;
 pub use change::{
-    Append, AppendOutcome, BatchRow, BlobBody, BlobRow, ChangeOutcome, CosignatureRow, EntryRow, FixedTags, HeadRow,
-    HeldBlob, ManifestPut, ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, ObservationRow,
-    ObservedRow, PlacementRow, ReferrerRow, RegistryChange, Seen, SeenChange,
+    Append, AppendOutcome, BatchRow, BlobBody, BlobRow, ChangeOutcome, CosignatureRow, EntryRow, EntrySubject,
+    FixedTags, HeadRow, HeldBlob, ManifestPut, ManifestRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer,
+    ObservationRow, ObservedRow, PlacementRow, ReferrerRow, RegistryChange, Seen, SeenChange,
 };
 pub use claims::RemoveClaim;
 pub use collect::{KeptFile, LinkKey, Look, ReferenceKey};

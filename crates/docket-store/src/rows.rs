@@ -123,7 +123,7 @@ impl Rows {
         index: u64,
         tree_size: u64,
         entry: &NewEntry,
-        (issuer, claim_type, subject): (i64, i64, Option<i64>),
+        (issuer, claim_type, subject): (i64, i64, i64),
     ) {
         self.entries.push(vec![
             index.into(),

@@ -4,8 +4,9 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::{Reference, RepositoryName};
 use docket_store::keys::DataFolder;
 use docket_store::{
-    Append, AppendOutcome, BatchRow, BlobBody, ChangeOutcome, ClaimFilter, CosignatureRow, FixedTags, HeadRow, NewBlob,
-    NewEntry, NewManifest, NewPlacement, NewReferrer, ObservationRow, ObservedRow, RegistryChange, Store,
+    Append, AppendOutcome, BatchRow, BlobBody, ChangeOutcome, ClaimFilter, CosignatureRow, EntrySubject, FixedTags,
+    HeadRow, NewBlob, NewEntry, NewManifest, NewPlacement, NewReferrer, ObservationRow, ObservedRow, RegistryChange,
+    Store,
 };
 
 /// One more than the largest statement, then one of each smaller size, then single rows.
@@ -58,7 +59,7 @@ async fn an_empty_store_answers_every_question_with_nothing() {
         assert!(store.placements(&numbers).await.expect("answered").is_empty());
         assert!(store.known_entries(&ids).await.expect("answered").is_empty());
     }
-    for filter in filters(Some(absent), "https://wabbit.example", "text/plain") {
+    for filter in filters(Some(EntrySubject::Artifact(absent)), "https://wabbit.example", "text/plain") {
         assert!(store.claims(&filter, 0, 10, 10).await.expect("answered").is_empty());
     }
 
@@ -68,7 +69,6 @@ async fn an_empty_store_answers_every_question_with_nothing() {
     assert!(store.dangling_tags(10).await.expect("answered").is_empty());
     assert!(store.dangling_manifests(10).await.expect("answered").is_empty());
     assert!(store.dangling_links(10).await.expect("answered").is_empty());
-    assert!(store.indexed_subject(0).await.expect("answered").is_none());
     assert!(store.first_entry_from(0).await.expect("answered").is_none());
     assert!(store.meta("absent").await.expect("answered").is_none());
     assert!(store.read_tile("tile/0/000").await.expect("answered").is_none());
@@ -125,7 +125,7 @@ async fn one_batch_writes_rows_of_every_table_in_every_size() {
 }
 
 /// Every combination of questions.
-fn filters(subject: Option<Digest>, issuer: &str, claim_type: &str) -> Vec<ClaimFilter> {
+fn filters(subject: Option<EntrySubject>, issuer: &str, claim_type: &str) -> Vec<ClaimFilter> {
     let mut filters = Vec::new();
     for subject in [None, subject] {
         for issuer in [None, Some(issuer.to_owned())] {
@@ -155,7 +155,7 @@ fn batch() -> Append {
                 collateral: None,
                 issuer: format!("https://i{n}.example"),
                 claim_type: "text/plain".to_owned(),
-                subject: Some(digest("subject")),
+                subject: EntrySubject::Artifact(digest("subject")),
             })
             .collect(),
         placements: (0..ROWS).map(placement).collect(),

@@ -6,7 +6,8 @@ use docket_oci::name::{Reference, RepositoryName, Tag};
 use docket_store::keys::{DataFolder, INLINE_BYTES_MAX};
 use docket_store::{
     Append, AppendOutcome, BatchRow, BlobBody, BlobReader, BlobSource, BlobStorage, ChangeOutcome, ClaimFilter,
-    FixedTags, HeadRow, ManifestPut, NewEntry, NewManifest, NewReferrer, RegistryChange, Store, StoreError,
+    EntrySubject, FixedTags, HeadRow, ManifestPut, NewEntry, NewManifest, NewReferrer, RegistryChange, Store,
+    StoreError,
 };
 use sqlx::Connection as _;
 
@@ -113,7 +114,10 @@ fn append(expected: Option<(u64, [u8; 32])>, size: u64, entries: &[u8]) -> Appen
                 collateral: None,
                 issuer: format!("https://issuer-{}.example", seed % 2),
                 claim_type: "text/plain".to_owned(),
-                subject: Some(Digest::sha256([seed % 3; 32])),
+                subject: match seed % 3 {
+                    0 => EntrySubject::Named([0; 32]),
+                    rest => EntrySubject::Artifact(Digest::sha256([rest; 32])),
+                },
             })
             .collect(),
         placements: Vec::new(),
@@ -316,7 +320,10 @@ async fn claims_are_found_by_every_filter() {
     fixture.store.append(append(None, 9, &[0, 1, 2, 3, 4, 5, 6, 7, 8])).await.expect("answered");
     let find = async |subject: Option<u8>, issuer: Option<&str>, claim_type: Option<&str>, from, below| {
         let filter = ClaimFilter {
-            subject: subject.map(|seed| Digest::sha256([seed; 32])),
+            subject: subject.map(|seed| match seed {
+                0 => EntrySubject::Named([0; 32]),
+                seed => EntrySubject::Artifact(Digest::sha256([seed; 32])),
+            }),
             issuer: issuer.map(str::to_owned),
             claim_type: claim_type.map(str::to_owned),
             except_type: None,
@@ -326,6 +333,7 @@ async fn claims_are_found_by_every_filter() {
     };
     let odd = Some("https://issuer-1.example");
     assert_eq!(find(Some(1), None, None, 0, 9).await, [1, 4, 7]);
+    assert_eq!(find(Some(0), None, None, 0, 9).await, [0, 3, 6], "what is no artifact");
     assert_eq!(find(Some(1), odd, Some("text/plain"), 0, 9).await, [1, 7]);
     assert_eq!(find(None, odd, None, 3, 9).await, [3, 5, 7]);
     assert_eq!(find(None, None, Some("text/plain"), 7, 8).await, [7]);

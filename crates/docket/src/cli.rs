@@ -14,6 +14,7 @@ mod log;
 mod ls;
 mod operator;
 mod output;
+mod policy;
 mod recover;
 mod reload;
 mod remote;
@@ -49,6 +50,9 @@ enum Command {
     /// Admit issuers to the ledger
     #[command(subcommand)]
     Issuer(issuer::Command),
+    /// Decide which statements enter the ledger
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Choose whom to believe
     #[command(subcommand)]
     Trust(trust::Command),
@@ -106,6 +110,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(args).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Issuer(command) => issuer::run(command).await,
+        Command::Policy(command) => policy::run(command).await,
         Command::Trust(command) => trust::run(command).await,
         Command::Claim(command) => claim::run(command).await,
         Command::Log(command) => log::run(command).await,

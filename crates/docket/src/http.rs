@@ -27,7 +27,8 @@ mod workers;
 
 pub(crate) use admin::{
     BACKUP_PATH, BackupRequest, DATA_HEADER, FSCK_CHECK_PATH, FSCK_PATH, GC_PATH, HISTORY_PATH, HistoryOfFolder,
-    ISSUERS_PATH, KEYS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage, RELOAD_PATH, Removed, RotateRequest,
+    ISSUERS_PATH, KEYS_PATH, NAMES_PAGE, NAMES_PATH, NamesPage, POLICY_PATH, PolicyRequest, RELOAD_PATH, REPLAY_PATH,
+    Removed, RotateRequest, TRIAL_PATH,
 };
 pub(crate) use api::ServiceView;
 pub(crate) use listener::{Listener, Stopping};

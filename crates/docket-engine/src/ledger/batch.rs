@@ -10,10 +10,12 @@ use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::manifest::{Descriptor, Manifest, artifact_manifest};
 use docket_oci::media;
 use docket_oci::name::RepositoryName;
+use docket_proof::crypto::sha256;
 use docket_proof::merkle::{Frontier, Hash, leaf_hash, root_from_path};
 use docket_proof::receipt::{BatchSeal, UnsignedSeal};
 use docket_proof::statement::{SignedStatement, VerifiedStatement, transparent_with};
-use docket_store::{Append, BatchRow, BlobBody, HeadRow, NewBlob, NewEntry, NewManifest, NewPlacement};
+use docket_proof::subject::Subject;
+use docket_store::{Append, BatchRow, BlobBody, EntrySubject, HeadRow, NewBlob, NewEntry, NewManifest, NewPlacement};
 
 use crate::effect::Effect;
 use crate::error::EngineError;
@@ -30,6 +32,8 @@ pub(crate) struct Candidate {
     pub statement: VerifiedStatement,
     /// What it was decided by.
     pub basis: Basis,
+    /// What was said before about its subject, if that decided too.
+    pub history: Option<History>,
     /// Where it becomes visible.
     pub place: Option<Place>,
     /// What it changes in force; only the service's own statements do.
@@ -41,8 +45,16 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// What the service itself says; it changes nothing and stands nowhere.
     pub(crate) fn own(statement: VerifiedStatement, now: i64) -> Self {
-        Self { statement, basis: own_basis(now), place: None, effect: Effect::None, new_key: None }
+        let (basis, effect) = (own_basis(now), Effect::None);
+        Self { statement, basis, history: None, place: None, effect, new_key: None }
     }
+}
+
+/// The earlier claims that a decision rests on: those about the subject in a tree of this size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct History {
+    pub subject: EntrySubject,
+    pub size: u64,
 }
 
 /// Where a statement becomes visible: checked against the repository, checked again in the transaction.
@@ -166,8 +178,19 @@ fn new_entry(candidate: &Candidate, leaf: Hash, path: &[Hash]) -> NewEntry {
         collateral: statement.collateral(),
         issuer: statement.issuer().to_string(),
         claim_type: statement.claim_type().to_owned(),
-        subject: statement.subject().digest(),
+        subject: indexed(statement.subject()),
     }
+}
+
+/// What a subject is found by: an artifact by its digest, a stream by its name without qualifiers, all else by its text.
+pub(crate) fn indexed(subject: &Subject) -> EntrySubject {
+    let name = match (subject.digest(), subject.name()) {
+        (Some(digest), _) => return EntrySubject::Artifact(digest),
+        // Only what is of this type has a name in it, so no text is taken for a stream.
+        (None, Some(name)) => format!("pkg:oci/{name}"),
+        (None, None) => subject.as_str().to_owned(),
+    };
+    EntrySubject::Named(sha256(name.as_bytes()))
 }
 
 /// The statement manifest and what it needs. Its layers are composed from the ledger when they are read, so only

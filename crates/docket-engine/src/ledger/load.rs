@@ -8,10 +8,10 @@ use docket_proof::key::Issuer;
 use docket_proof::merkle::Frontier;
 use docket_proof::receipt::BatchSeal;
 use docket_proof::statement::SignedStatement;
-use docket_store::{GuardPoint, Store};
+use docket_store::{EntryRow, GuardPoint, Store};
 use tokio::sync::watch;
 
-use crate::effect::{EFFECT_TYPES, Effect};
+use crate::effect::{EFFECT_TYPES, Effect, POLICY_TYPE};
 use crate::error::EngineError;
 use crate::health::BatchClock;
 use crate::instance::Options;
@@ -130,9 +130,7 @@ async fn policy_at(store: &Store, service: &Issuer, size: u64) -> Result<PolicyI
         loop {
             let rows = store.entries_of_type(claim_type, service.as_str(), from, EFFECTS_PAGE).await?;
             for row in rows.iter().filter(|row| row.index < size) {
-                let unusable = |why: String| EngineError::Unproven(format!("entry {}: {why}", row.index));
-                let statement = SignedStatement::decode(&row.bytes).map_err(|failure| unusable(failure.to_string()))?;
-                effects.insert(row.index, Effect::of(&statement).map_err(unusable)?);
+                effects.insert(row.index, effect(row)?);
             }
             match rows.last() {
                 Some(last) if rows.len() == EFFECTS_PAGE => from = last.index + 1,
@@ -140,10 +138,19 @@ async fn policy_at(store: &Store, service: &Issuer, size: u64) -> Result<PolicyI
             }
         }
     }
+    if let Some(row) = store.newest_of_type(POLICY_TYPE, service.as_str(), size).await? {
+        effects.insert(row.index, effect(&row)?);
+    }
     let mut policy = Policy::new();
     effects.iter().for_each(|(index, effect)| effect.apply(&mut policy, *index));
     let entry = effects.last_key_value().map_or(GENESIS_INDEX, |(index, _)| *index);
     Ok(PolicyInForce { policy: Arc::new(policy), entry })
+}
+
+fn effect(row: &EntryRow) -> Result<Effect, EngineError> {
+    let unusable = |why: String| EngineError::Unproven(format!("entry {}: {why}", row.index));
+    let statement = SignedStatement::decode(&row.bytes).map_err(|failure| unusable(failure.to_string()))?;
+    Effect::of(&statement).map_err(unusable)
 }
 
 /// Entries read at once.

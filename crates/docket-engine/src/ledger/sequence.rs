@@ -6,17 +6,18 @@ use std::sync::Arc;
 use docket_oci::name::Reference;
 use docket_proof::merkle::Frontier;
 use docket_proof::statement::SignedStatement;
-use docket_store::{AppendOutcome, ChangeOutcome, EntryRow, GuardPoint, RegistryChange};
+use docket_store::{AppendOutcome, ChangeOutcome, EntryRow, EntrySubject, GuardPoint, RegistryChange};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::crash::CrashPoint;
 use crate::effect::Effect;
 use crate::error::EngineError;
 use crate::keys::ServiceKeys;
-use crate::ledger::batch::{Batch, Candidate, placement};
+use crate::ledger::batch::{Batch, Candidate, Place, indexed, placement};
 use crate::ledger::pool::{Job, Logged, StatementJob};
 use crate::ledger::witness::{ChangeJob, Witnessed, take_independent};
 use crate::ledger::{Head, PolicyInForce, Shared, load};
+use crate::observe::OBSERVATION_TYPE;
 
 type Reply = oneshot::Sender<Result<Logged, EngineError>>;
 
@@ -70,14 +71,22 @@ impl Sequencer {
         // 1. Send back what was decided under another policy or stands behind a change of it in this batch, set aside
         //    what is in the ledger already or twice in this batch. A crash leaves nothing: nobody was answered.
         let (policy_entry, now) = (self.shared.read(|state| state.policy.entry), self.shared.clock.now());
-        let (current, stale): (Vec<_>, Vec<_>) = jobs.into_iter().partition(in_force(policy_entry, now));
-        stale.into_iter().for_each(|job| send(job.reply, Ok(Logged::DecideAgain)));
+        let (current, mut stale): (Vec<_>, Vec<_>) = jobs.into_iter().partition(in_force(policy_entry, now));
         let (mut fresh, mut known) = (Vec::new(), Vec::new());
-        match self.known(&current).await {
-            Ok(mut logged) => {
+        match self.look(&current).await {
+            Ok(Seen { mut logged, mut subjects }) => {
                 for job in current {
-                    let new = logged.insert(entry_id(&job.candidate));
-                    if new { fresh.push(job) } else { known.push(job) }
+                    let candidate = &job.candidate;
+                    if logged.contains(&entry_id(candidate)) {
+                        known.push(job);
+                    } else if candidate.history.is_some_and(|history| subjects.contains(&history.subject)) {
+                        // Its subject gained rows that it was decided without, before this batch or in it.
+                        stale.push(job);
+                    } else {
+                        logged.insert(entry_id(candidate));
+                        subjects.insert(indexed(candidate.statement.subject()));
+                        fresh.push(job);
+                    }
                 }
             }
             Err(failure) => {
@@ -86,6 +95,8 @@ impl Sequencer {
                 return current.into_iter().for_each(|job| send(job.reply, Err(EngineError::Unreadable)));
             }
         }
+
+        stale.into_iter().for_each(|job| send(job.reply, Ok(Logged::DecideAgain)));
 
         // 2. to 7. for the new ones.
         if !fresh.is_empty() || !changes.is_empty() {
@@ -98,7 +109,7 @@ impl Sequencer {
             return known.into_iter().for_each(|job| send(job.reply, Err(EngineError::ReadOnly(reason.clone()))));
         }
         for job in known {
-            let answer = self.answer_known(&job.candidate).await;
+            let answer = self.answer_twin(&job.candidate).await;
             send(job.reply, answer);
         }
     }
@@ -249,49 +260,31 @@ impl Sequencer {
         answer_at(answers.map(|(at, answer)| (at, answer.map_err(EngineError::from))).collect(), changes);
     }
 
-    /// Entry ids among the jobs that stand in the ledger.
-    async fn known(&self, jobs: &[StatementJob]) -> Result<HashSet<[u8; 32]>, EngineError> {
+    /// What the ledger holds of the jobs already, and of what they were decided without.
+    async fn look(&self, jobs: &[StatementJob]) -> Result<Seen, EngineError> {
         if jobs.is_empty() {
-            return Ok(HashSet::new());
+            return Ok(Seen::default());
         }
         let ids: Vec<_> = jobs.iter().map(|job| entry_id(&job.candidate)).collect();
-        Ok(self.shared.store.known_entries(&ids).await?.into_iter().collect())
-    }
-
-    /// The same statement again: same entry, same receipt, perhaps one more placement.
-    async fn answer_known(&self, candidate: &Candidate) -> Result<Logged, EngineError> {
-        let id = entry_id(candidate);
-        let row = self.shared.store.entry_by_id(&id).await?;
-        // It was set aside for standing twice in a batch that then failed.
-        let Some(row) = row else { return Ok(Logged::DecideAgain) };
-        let receipt = self.shared.first_receipt(&row).await?;
-        if let Some(place) = &candidate.place
-            && !self.stands(&row, place.repository.as_str()).await?
-        {
-            // The chain that came first stays: what is composed for this entry is the same everywhere and always.
-            let first = SignedStatement::decode_entry(&row.bytes, row.collateral.as_deref());
-            let first = first.map_err(|failure| EngineError::Unproven(format!("entry {}: {failure}", row.index)))?;
-            let placement = placement(place, &first, row.index, &receipt, self.shared.clock.now());
-            if !matches!(self.shared.store.place(placement).await?, AppendOutcome::Committed(_)) {
-                return Ok(Logged::DecideAgain);
-            }
-        }
-        Ok(Logged::Done { index: row.index, tree_size: row.tree_size, receipt, known: true })
-    }
-
-    async fn stands(&self, row: &EntryRow, repository: &str) -> Result<bool, EngineError> {
-        let placements = self.shared.store.placements(&[row.index]).await?;
-        let Some(placement) = placements.iter().find(|placement| placement.repository.as_str() == repository) else {
-            return Ok(false);
+        let logged = self.shared.store.known_entries(&ids).await?.into_iter().collect();
+        let histories: Vec<_> = jobs.iter().filter_map(|job| job.candidate.history).collect();
+        let subjects: Vec<_> = histories.iter().map(|history| (history.subject, history.size)).collect();
+        // Only policies that read earlier claims cost this read.
+        let subjects = if subjects.is_empty() {
+            HashSet::new()
+        } else {
+            self.shared.store.spoken_of_since(&subjects, OBSERVATION_TYPE).await?
         };
-        // A statement or evidence manifest that was deleted since comes back when its claim is added again.
-        for manifest in [Some(placement.statement), placement.evidence].into_iter().flatten() {
-            let reference = Reference::Digest(manifest);
-            if self.shared.store.manifest(&placement.repository, &reference).await?.is_none() {
-                return Ok(false);
-            }
+        Ok(Seen { logged, subjects })
+    }
+
+    /// Answers for a statement that stands in the ledger.
+    async fn answer_twin(&self, candidate: &Candidate) -> Result<Logged, EngineError> {
+        match self.shared.store.entry_by_id(&entry_id(candidate)).await? {
+            Some(row) => self.shared.answer_known(&row, candidate.place.as_ref()).await,
+            // It was set aside for standing twice in a batch that then failed.
+            None => Ok(Logged::DecideAgain),
         }
-        Ok(true)
     }
 
     async fn advance_guard(&self, point: GuardPoint) {
@@ -343,6 +336,49 @@ impl Sequencer {
         self.shared.write(|state| state.read_only = Some(reason.to_owned()));
         changes.into_iter().for_each(|job| job.answer(Err(EngineError::Stopped)));
         replies.into_iter().for_each(|reply| send(reply, Err(EngineError::ReadOnly(reason.to_owned()))));
+    }
+}
+
+/// What stands in the ledger already.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Entry ids among the jobs.
+    logged: HashSet<[u8; 32]>,
+    /// Subjects that were spoken of since one of the jobs about them was decided.
+    subjects: HashSet<EntrySubject>,
+}
+
+impl Shared {
+    /// The same statement again: same entry, same receipt, perhaps one more placement.
+    pub(super) async fn answer_known(&self, row: &EntryRow, place: Option<&Place>) -> Result<Logged, EngineError> {
+        let receipt = self.first_receipt(row).await?;
+        if let Some(place) = place
+            && !self.stands(row, place.repository.as_str()).await?
+        {
+            // The chain that came first stays: what is composed for this entry is the same everywhere and always.
+            let first = SignedStatement::decode_entry(&row.bytes, row.collateral.as_deref());
+            let first = first.map_err(|failure| EngineError::Unproven(format!("entry {}: {failure}", row.index)))?;
+            let placement = placement(place, &first, row.index, &receipt, self.clock.now());
+            if !matches!(self.store.place(placement).await?, AppendOutcome::Committed(_)) {
+                return Ok(Logged::DecideAgain);
+            }
+        }
+        Ok(Logged::Done { index: row.index, tree_size: row.tree_size, receipt, known: true })
+    }
+
+    async fn stands(&self, row: &EntryRow, repository: &str) -> Result<bool, EngineError> {
+        let placements = self.store.placements(&[row.index]).await?;
+        let Some(placement) = placements.iter().find(|placement| placement.repository.as_str() == repository) else {
+            return Ok(false);
+        };
+        // A statement or evidence manifest that was deleted since comes back when its claim is added again.
+        for manifest in [Some(placement.statement), placement.evidence].into_iter().flatten() {
+            let reference = Reference::Digest(manifest);
+            if self.store.manifest(&placement.repository, &reference).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -430,3 +466,6 @@ fn send(reply: Reply, answer: Result<Logged, EngineError>) {
 /// How often a change looks again at what stands before the caller is asked to come back. Only changes that are not observed, made
 /// while the configuration was changed, can get in between.
 const ATTEMPTS_MAX: u32 = 16;
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,33 @@ impl Holder {
     }
 }
 
+#[tokio::test]
+async fn a_policy_sees_the_certificate_and_a_replay_sees_the_same() {
+    let (site, holder) =
+        (Site::new().await, Holder::new(|params| params.use_authority_key_identifier_extension = true));
+    let admitted = holder.admit(&site, "wabbit", "https://wabbit.example/*").await.expect("admitted");
+    let rules = format!(
+        "package docket.registration\n\nallow if {{\n\tinput.issuer.kind == \"x509\"\n\tinput.issuer.id == \"{NAME}\"\n\
+         \tinput.issuer.entry == {}\n\tinput.issuer.certificate.uris == [\"{NAME}\"]\n\
+         \tinput.issuer.certificate.root == \"{}\"\n\tinput.issuer.certificate.not_after > input.now\n}}\n",
+        admitted.entry,
+        docket_proof::x509::Fingerprint::of(holder.root.der()),
+    );
+    let module = docket_judge::policy::Module { name: "m".to_owned(), text: rules };
+    let set = site.set_policy(&site.permit_everywhere(Right::Admin), vec![module]).await.expect("set");
+    let image = site.push_artifact(HOME, b"layer").await;
+    site.place(HOME, &holder.says(&image)).await.expect("placed");
+    let claim = site.ask(ClaimQuery::default()).await.claims.pop().expect("a claim");
+    assert_eq!((claim.decided_by.issuer_entry, claim.decided_by.policy_entry), (admitted.entry, set.entry));
+    let replay = site.replay_policy(&site.permit_everywhere(Right::Admin)).await.expect("replayed");
+    assert_eq!((replay.decided, replay.differences), (1, Vec::new()));
+    // The issuer may go, its entry and what it was decided by stay.
+    site.remove_issuer(&site.permit_everywhere(Right::Admin), "wabbit").await.expect("removed");
+    let replay = site.replay_policy(&site.permit_everywhere(Right::Admin)).await.expect("replayed");
+    assert_eq!((replay.decided, replay.differences), (1, Vec::new()));
+    site.end().await;
+}
+
 fn chain_refusal(answer: Result<Registered, EngineError>) -> ChainError {
     match answer {
         Err(EngineError::Refused(Refusal::Certificate { reason: StatementError::Chain(reason), .. })) => reason,

@@ -132,7 +132,7 @@ async fn a_changed_answer_to_queries_is_found() {
         assert_edit_found(edit, "entry 3: queries do not find it").await;
     }
     let claimed = "UPDATE entry SET subject_id = (SELECT subject_id FROM entry WHERE idx = 3) WHERE idx = 5";
-    assert_edit_found(claimed, "entry 5: queries find it under a subject").await;
+    assert_edit_found(claimed, "entry 5: queries do not find it").await;
     for edit in ["issuer_entry = 1", "policy_entry = 1", "decided_at = decided_at + 1"] {
         let edit = format!("UPDATE entry SET {edit} WHERE idx = 4");
         assert_edit_found(&edit, "entry 4: its row says it was decided by entries").await;

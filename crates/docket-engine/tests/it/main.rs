@@ -18,6 +18,7 @@ mod policy;
 mod quarantine;
 mod referrers;
 mod refusal;
+mod registration;
 mod repetition;
 mod rollback;
 mod rows;

@@ -31,7 +31,7 @@ fn statement() -> SignedStatement {
 fn an_admitted_issuer_may_register_and_the_decision_says_why() {
     let statement = statement();
     let basis = Basis { issuer_entry: 3, policy_entry: 0, decided_at: NOW };
-    let decision = policy().decide(statement.clone(), NOW).expect("admitted");
+    let decision = policy().decide(statement.clone(), &[], NOW).expect("admitted");
     assert_eq!((decision.statement.statement(), decision.basis), (&statement, basis));
     let identity = serde_json::to_value(&decision.identity).expect("JSON");
     let key = wabbit().public().thumbprint().to_string();
@@ -41,12 +41,35 @@ fn an_admitted_issuer_may_register_and_the_decision_says_why() {
     assert_eq!(identity, expected);
 }
 
+fn compiled(rules: &str) -> Arc<Rules> {
+    let text = format!("package docket.registration\n\n{rules}\n");
+    Arc::new(Rules::compile(vec![Module { name: "m".to_owned(), text }]).expect("a policy"))
+}
+
+#[test]
+fn no_payload_hides_what_else_a_policy_is_told() {
+    let mut policy = policy();
+    policy.set_rules(compiled("allow if count(reasons) == 0\n\nreasons contains input.issuer.id if input.now > 0"), 7);
+    let deep = format!("{}7{}", "[".repeat(100), "]".repeat(100));
+    for payload in
+        [r#"{"$serde_json::private::Number":"x"}"#, r#"{"a":1e400}"#, r#"{"a":1,"a":2}"#, "[", &deep, "1e999999"]
+    {
+        for media_type in ["application/json", "application/x+json"] {
+            let content = Content::Payload { media_type: media_type.to_owned(), bytes: payload.as_bytes().to_vec() };
+            let statement = Draft { content, ..envelope(b"") }.sign(&wabbit()).expect("a good draft");
+            let refused = policy.decide(SignedStatement::decode(&statement).expect("well formed"), &[], NOW);
+            let reasons = vec![wabbit_name().to_string()];
+            assert_eq!(refused, Err(Refusal::NotAllowed { entry: 7, reasons }), "{payload}");
+        }
+    }
+}
+
 #[test]
 fn nobody_is_admitted_by_default() {
     let kid = wabbit().public().thumbprint();
     let refused = Refusal::UnknownIssuer { issuer: wabbit_name(), kid };
     assert_eq!(refused.to_string().lines().count(), 1);
-    assert_eq!(Policy::new().decide(statement(), NOW), Err(refused));
+    assert_eq!(Policy::new().decide(statement(), &[], NOW), Err(refused));
 }
 
 #[test]
@@ -56,14 +79,14 @@ fn a_key_speaks_for_the_issuer_it_is_kept_with_and_no_other() {
     policy.admit(AdmittedIssuer { credential: key(issuer.clone(), &wabbit()), ..admitted() });
     let kid = wabbit().public().thumbprint();
     let refused = Refusal::IssuerMismatch { kid, claimed: wabbit_name(), admitted: issuer };
-    assert_eq!(policy.decide(statement(), NOW), Err(refused));
+    assert_eq!(policy.decide(statement(), &[], NOW), Err(refused));
 }
 
 #[test]
 fn a_name_admitted_with_another_key_does_not_admit_this_one() {
     let mut policy = Policy::new();
     policy.admit(AdmittedIssuer { credential: key(wabbit_name(), &service()), ..admitted() });
-    assert!(matches!(policy.decide(statement(), NOW), Err(Refusal::UnknownIssuer { .. })));
+    assert!(matches!(policy.decide(statement(), &[], NOW), Err(Refusal::UnknownIssuer { .. })));
 }
 
 #[test]
@@ -73,20 +96,20 @@ fn a_broken_signature_is_refused() {
     bytes[last] ^= 1;
     let statement = SignedStatement::decode(&bytes).expect("still well formed");
     let refused = Refusal::BadSignature { issuer: wabbit_name(), kid: wabbit().public().thumbprint() };
-    assert_eq!(policy().decide(statement, NOW), Err(refused));
+    assert_eq!(policy().decide(statement, &[], NOW), Err(refused));
 }
 
 #[test]
 fn the_newest_admission_counts_and_removal_ends_it() {
     let mut policy = policy();
     policy.admit(AdmittedIssuer { entry: 8, ..admitted() });
-    assert_eq!(policy.decide(statement(), NOW).map(|decision| decision.basis.issuer_entry), Ok(8));
+    assert_eq!(policy.decide(statement(), &[], NOW).map(|decision| decision.basis.issuer_entry), Ok(8));
     policy.admit(AdmittedIssuer { name: "renamed".to_owned(), entry: 9, ..admitted() });
     assert_eq!(policy.issuers().iter().map(|issuer| issuer.name.as_str()).collect::<Vec<_>>(), ["renamed"]);
     assert_eq!(policy.remove("wabbit"), None);
     assert_eq!(policy.remove("renamed").map(|issuer| issuer.entry), Some(9));
     assert!(policy.issuers().is_empty());
-    assert!(policy.decide(statement(), NOW).is_err());
+    assert!(policy.decide(statement(), &[], NOW).is_err());
 }
 
 #[test]
@@ -94,7 +117,7 @@ fn a_name_whose_key_changed_loses_the_old_key() {
     let mut policy = policy();
     policy.admit(AdmittedIssuer { credential: key(wabbit_name(), &service()), entry: 5, ..admitted() });
     assert_eq!(policy.issuers().len(), 1);
-    assert!(matches!(policy.decide(statement(), NOW), Err(Refusal::UnknownIssuer { .. })));
+    assert!(matches!(policy.decide(statement(), &[], NOW), Err(Refusal::UnknownIssuer { .. })));
 }
 
 #[test]
@@ -103,5 +126,5 @@ fn what_the_service_says_of_its_ledger_nobody_else_says() {
     let content = Content::Payload { media_type: own.clone(), bytes: b"{}".to_vec() };
     let bytes = Draft { content, ..envelope(b"document") }.sign(&wabbit()).expect("a good draft");
     let statement = SignedStatement::decode(&bytes).expect("our own statement");
-    assert_eq!(policy().decide(statement, NOW), Err(Refusal::OwnType(own)));
+    assert_eq!(policy().decide(statement, &[], NOW), Err(Refusal::OwnType(own)));
 }

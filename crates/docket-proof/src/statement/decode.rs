@@ -1,5 +1,7 @@
 //! From bytes to a well-formed statement: every rule of RFC 9943 §6 and RFC 9995 that one statement alone can break.
 
+use std::collections::BTreeMap;
+
 use docket_oci::media::essence;
 use docket_oci::{Algorithm, Digest};
 
@@ -30,6 +32,8 @@ impl SignedStatement {
         let subject = Subject::parse(header.subject)?;
         let payload = parts.payload.ok_or(StatementError::PayloadDetached)?;
         let content = content(&protected, &parts.unprotected, payload)?;
+        let in_toto = in_toto(&content);
+        check_in_toto_subject(in_toto.as_ref(), &subject)?;
         let typ = typ(&protected)?;
         let receipts = receipts(&parts.unprotected)?;
         let signer = signer(&protected, &parts.unprotected, header.kid)?;
@@ -44,7 +48,7 @@ impl SignedStatement {
             signer,
             issued_at: header.issued_at,
             typ,
-            claim_type: claim_type(&content),
+            claim_type: in_toto.map_or_else(|| content.media_type().to_owned(), |statement| statement.predicate_type),
             content,
             entry_id: EntryId::of(&entry),
             entry,
@@ -86,10 +90,10 @@ fn signer(
     Ok(Signer::NamedCertificate { x5t, chain })
 }
 
-/// What kind of claim a content makes; see [`SignedStatement::claim_type`]. A payload that merely calls itself in-toto is
-/// no more than its content type says.
-fn claim_type(content: &Content) -> String {
-    let Content::Payload { media_type, bytes } = content else { return content.media_type().to_owned() };
+/// The in-toto Statement in the payload, if there is one; see [`SignedStatement::claim_type`]. A payload that merely calls
+/// itself in-toto is no more than its content type says.
+fn in_toto(content: &Content) -> Option<InToto> {
+    let Content::Payload { media_type, bytes } = content else { return None };
     let in_toto = if essence(media_type) == IN_TOTO { serde_json::from_slice::<InToto>(bytes).ok() } else { None };
     let usable = |statement: &InToto| {
         let predicate_type = &statement.predicate_type;
@@ -97,7 +101,15 @@ fn claim_type(content: &Content) -> String {
             && (1..=MAX_PREDICATE_TYPE_BYTES).contains(&predicate_type.len())
             && predicate_type.bytes().all(|byte| (b'!'..=b'~').contains(&byte))
     };
-    in_toto.filter(usable).map_or_else(|| media_type.clone(), |statement| statement.predicate_type)
+    in_toto.filter(usable)
+}
+
+/// An in-toto Statement about an artifact says twice which one. Both must be the same.
+fn check_in_toto_subject(statement: Option<&InToto>, subject: &Subject) -> Result<(), StatementError> {
+    let (Some(statement), Some(digest)) = (statement, subject.digest()) else { return Ok(()) };
+    let (algorithm, hex) = (digest.algorithm(), digest.hex());
+    let named = |artifact: &InTotoSubject| artifact.digest.get(algorithm.as_str()) == Some(&hex);
+    if statement.subject.iter().any(named) { Ok(()) } else { Err(StatementError::InTotoSubject { digest }) }
 }
 
 /// What is read of an in-toto Statement v1; the rest is for whoever understands its predicate.
@@ -107,6 +119,12 @@ struct InToto {
     kind: String,
     #[serde(rename = "predicateType")]
     predicate_type: String,
+    subject: Vec<InTotoSubject>,
+}
+
+#[derive(serde::Deserialize)]
+struct InTotoSubject {
+    digest: BTreeMap<String, String>,
 }
 
 const IN_TOTO: &str = "application/vnd.in-toto+json";

@@ -12,6 +12,14 @@ use crate::x509::ChainError;
 /// Why bytes are not a statement that can be accepted: the fault of whoever made or sent them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
+    /// The in-toto Statement in the payload is about something else than `sub`.
+    #[error(
+        "the in-toto Statement in the payload does not name {digest}, which the signed subject is; name it among its subjects"
+    )]
+    InTotoSubject {
+        /// The digest in `sub`.
+        digest: docket_oci::Digest,
+    },
     /// Larger than any statement may be.
     #[error("statement has {bytes} bytes, the limit is {MAX_STATEMENT_BYTES}")]
     TooLarge {

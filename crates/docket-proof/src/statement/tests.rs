@@ -503,7 +503,10 @@ fn an_in_toto_payload_makes_a_claim_of_its_predicate_type() {
         statement.claim_type().to_owned()
     };
     let of_type = |predicate_type: &str| {
-        claim(&format!(r#"{{"_type":"https://in-toto.io/Statement/v1","predicateType":"{predicate_type}","more":1}}"#))
+        let subject = draft().subject.digest().expect("an artifact").hex();
+        let subject = format!(r#""subject":[{{"digest":{{"sha1":"x"}}}},{{"digest":{{"sha256":"{subject}"}}}}]"#);
+        let kind = r#""_type":"https://in-toto.io/Statement/v1""#;
+        claim(&format!(r#"{{{kind},{subject},"predicateType":"{predicate_type}","more":1}}"#))
     };
     assert_eq!(of_type("https://slsa.dev/provenance/v1"), "https://slsa.dev/provenance/v1");
     let longest = "p".repeat(MAX_PREDICATE_TYPE_BYTES);
@@ -514,4 +517,27 @@ fn an_in_toto_payload_makes_a_claim_of_its_predicate_type() {
     for bad in ["{}", "[]", r#"{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"a"}"#] {
         assert_eq!(claim(bad), IN_TOTO, "{bad}");
     }
+}
+
+#[test]
+fn an_in_toto_statement_is_about_what_the_signed_subject_is() {
+    let digest = draft().subject.digest().expect("an artifact");
+    let decode = |subjects: &str| {
+        let kind = r#""_type":"https://in-toto.io/Statement/v1","predicateType":"https://a.example/b""#;
+        let bytes = format!(r#"{{{kind},"subject":{subjects}}}"#).into_bytes();
+        let content = Content::Payload { media_type: "application/vnd.in-toto+json".to_owned(), bytes };
+        SignedStatement::decode(&signed(&Draft { content, ..draft() }))
+    };
+    let (right, other) = (digest.hex(), "0".repeat(64));
+    assert!(decode(&format!(r#"[{{"name":"a","digest":{{"sha256":"{right}"}}}}]"#)).is_ok());
+    for wrong in [
+        "[]".to_owned(),
+        format!(r#"[{{"digest":{{"sha256":"{other}"}}}}]"#),
+        format!(r#"[{{"digest":{{"sha512":"{right}"}}}}]"#),
+        format!(r#"[{{"digest":{{"sha256":"{}"}}}}]"#, right.to_uppercase()),
+    ] {
+        assert_eq!(decode(&wrong), Err(StatementError::InTotoSubject { digest }), "{wrong}");
+    }
+    // Without subjects it is no in-toto Statement, so it says nothing twice.
+    assert_eq!(decode("7").expect("well formed").claim_type(), "application/vnd.in-toto+json");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use docket_client::{Registry, Source, Transport};
-use docket_engine::OBSERVATION_TYPE;
+use docket_engine::{OBSERVATION_TYPE, shown_payload};
 use docket_oci::crypto::Hasher;
 use docket_oci::name::RepositoryName;
 use docket_oci::query::escape;
@@ -15,7 +15,7 @@ use docket_proof::cbor::parse_problem_details;
 use docket_proof::did_x509::DidX509;
 use docket_proof::key::{Issuer, parse_key_set};
 use docket_proof::receipt::Receipt;
-use docket_proof::statement::{Content, Draft, SignedStatement};
+use docket_proof::statement::{Content, Draft, MAX_ENTRY_BYTES, SignedStatement};
 use docket_proof::subject::Subject;
 use docket_proof::x509::Chain;
 use serde::{Deserialize, Serialize};
@@ -36,15 +36,19 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("said").required(true))]
 pub(crate) struct AddArgs {
     /// The artifact: host/name[:tag|@digest]
     reference: Transport,
     /// The document: SBOM, VEX, test report, provenance
-    #[arg(long, value_name = "FILE")]
-    evidence: PathBuf,
-    /// Media type of the document; known ones are recognised
-    #[arg(long = "type", value_name = "MEDIA TYPE")]
-    media_type: Option<String>,
+    #[arg(long, value_name = "FILE", group = "said")]
+    evidence: Option<PathBuf>,
+    /// A claim without a document: what it says, as JSON; it becomes the predicate of an in-toto Statement
+    #[arg(long, value_name = "FILE", group = "said", requires = "claim_type")]
+    predicate: Option<PathBuf>,
+    /// Media type of the document, known ones are recognised; or the type of the predicate, a URI
+    #[arg(long = "type", value_name = "TYPE")]
+    claim_type: Option<String>,
     /// The issuer's private key; `docket keys generate` makes one
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -92,10 +96,17 @@ async fn add(args: AddArgs) -> anyhow::Result<Exit> {
         Some(chain) => holder(chain, args.issuer.clone())?,
         None => key.issuer.clone().unwrap_or_else(|| Issuer::of_key(key.key.public())),
     };
-    let (document, size) = hash(&args.evidence)?;
-    let media_type = match &args.media_type {
-        Some(media_type) => media_type.clone(),
-        None => recognise(&args.evidence)?,
+    let words = match (args.evidence, args.predicate) {
+        (Some(path), _) => {
+            let (digest, size) = hash(&path)?;
+            let media_type = args.claim_type.map_or_else(|| recognise(&path), Ok)?;
+            Words::Document { path, digest, size, media_type }
+        }
+        (None, Some(path)) => Words::Predicate {
+            predicate: read_predicate(&path)?,
+            predicate_type: args.claim_type.context("a predicate needs its --type")?,
+        },
+        (None, None) => anyhow::bail!(UsageError("say something: --evidence or --predicate".to_owned())),
     };
     let registry = Registry::connect(&image.host, args.remote.options()?).await?;
     let artifact = registry.manifest(&image.repository, &image.reference).await?;
@@ -104,28 +115,38 @@ async fn add(args: AddArgs) -> anyhow::Result<Exit> {
         issuer,
         subject: Subject::artifact(&image.repository, &artifact.digest),
         issued_at: Some(clock().now()),
-        content: Content::HashEnvelope { digest: document, media_type: media_type.clone() },
+        content: words.content(&image.repository, &artifact.digest),
         typ: None,
     };
     let statement = match &chain {
         Some(chain) => draft.sign_by_certificate(&key.key, chain)?,
         None => draft.sign(&key.key)?,
     };
-    // Only the blob goes up before the claim is accepted; the manifests that show it are written with the entry.
-    registry.push_blob_file(&image.repository, &document, &args.evidence).await?;
+    let claim_type = SignedStatement::decode(&statement)?.claim_type().to_owned();
+    let (document, size) = match &words {
+        Words::Document { path, digest, size, .. } => {
+            // Only the blob goes up before the claim is accepted; the manifests that show it are written with the entry.
+            registry.push_blob_file(&image.repository, digest, path).await?;
+            (Some(*digest), Some(*size))
+        }
+        Words::Predicate { predicate_type, .. } if *predicate_type != claim_type || !claim_type.contains(':') => {
+            anyhow::bail!(UsageError(format!("{predicate_type:?} is no type of a predicate; it must be a URI")))
+        }
+        Words::Predicate { .. } => (None, None),
+    };
     let registered = register(&registry, &image.repository, &statement).await?;
     let title = format!("{}@{}", image.repository, artifact.digest);
     match args.output {
         Format::Json => json(&serde_json::json!({
-            "artifact": artifact.digest, "evidence": document, "type": media_type, "size": size,
+            "artifact": artifact.digest, "evidence": document, "type": claim_type, "size": size,
             "issuer": draft.issuer.as_str(), "entry": registered.entry, "index": registered.index,
             "tree_size": registered.tree_size, "service": registered.service, "location": registered.location,
         }))?,
         Format::Text => {
             data(&format!("claimed  {title}"));
             data(&format!(
-                "  {}  {media_type}  by {}  entry {}  #{} of {}  receipt from {}",
-                kind(&media_type),
+                "  {}  {claim_type}  by {}  entry {}  #{} of {}  receipt from {}",
+                kind(&claim_type),
                 draft.issuer,
                 registered.entry,
                 registered.index,
@@ -135,6 +156,55 @@ async fn add(args: AddArgs) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Allowed)
+}
+
+/// What a claim says.
+enum Words {
+    /// In a document, which is stored beside the artifact.
+    Document { path: PathBuf, digest: Digest, size: u64, media_type: String },
+    /// Itself.
+    Predicate { predicate_type: String, predicate: serde_json::Value },
+}
+
+impl Words {
+    fn content(&self, repository: &RepositoryName, artifact: &Digest) -> Content {
+        match self {
+            Self::Document { digest, media_type, .. } => {
+                Content::HashEnvelope { digest: *digest, media_type: media_type.clone() }
+            }
+            Self::Predicate { predicate_type, predicate } => {
+                let subject = serde_json::json!({
+                    "name": repository.last_segment(),
+                    "digest": { artifact.algorithm().as_str(): artifact.hex() },
+                });
+                let statement = serde_json::json!({
+                    "_type": "https://in-toto.io/Statement/v1", "subject": [subject],
+                    "predicateType": predicate_type, "predicate": predicate,
+                });
+                let bytes = statement.to_string().into_bytes();
+                Content::Payload { media_type: "application/vnd.in-toto+json".to_owned(), bytes }
+            }
+        }
+    }
+}
+
+fn read_predicate(path: &Path) -> anyhow::Result<serde_json::Value> {
+    let failed = || format!("cannot read the predicate {}", path.display());
+    let mut text = Vec::new();
+    let limit = MAX_ENTRY_BYTES as u64;
+    std::fs::File::open(path).with_context(failed)?.take(limit + 1).read_to_end(&mut text).with_context(failed)?;
+    if text.len() > MAX_ENTRY_BYTES {
+        anyhow::bail!(UsageError(format!(
+            "{} has more than {MAX_ENTRY_BYTES} bytes, the most that an entry holds; claim it as a document with --evidence",
+            path.display()
+        )));
+    }
+    let predicate: serde_json::Value =
+        serde_json::from_slice(&text).with_context(|| format!("the predicate {} is no JSON", path.display()))?;
+    if !predicate.is_object() {
+        anyhow::bail!(UsageError(format!("the predicate {} must be a JSON object", path.display())));
+    }
+    Ok(predicate)
 }
 
 /// What came back for a statement.
@@ -292,6 +362,9 @@ struct ListedClaim {
     claim_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     evidence: Option<Digest>,
+    /// What the claim itself says, if that is JSON and not large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     logged_at: Option<i64>,
     /// Services whose receipts stand with the claim; `docket verify` checks them.
@@ -349,6 +422,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
                 Content::HashEnvelope { digest, .. } => Some(*digest),
                 Content::Sha384Envelope { .. } | Content::Payload { .. } => None,
             },
+            payload: shown_payload(&statement),
             logged_at: receipts.first().map(Receipt::signed_at),
             receipts: services,
         });

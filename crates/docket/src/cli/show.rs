@@ -118,8 +118,13 @@ fn statement(claim: &ClaimMaterial) -> (String, Value) {
     match decoded {
         Some(Ok(statement)) => {
             let (issuer, entry) = (statement.issuer().to_string(), statement.entry_id().to_string());
-            let line = format!("claim  by {issuer}  entry {entry}");
-            (line, json!({ "kind": "claim", "issuer": issuer, "entry": entry, "type": statement.claim_type() }))
+            let claim_type = statement.claim_type();
+            // Where there is a document, its type stands above.
+            let line = match claim.evidence {
+                Some(_) => format!("claim  by {issuer}  entry {entry}"),
+                None => format!("claim  {claim_type}  by {issuer}  entry {entry}"),
+            };
+            (line, json!({ "kind": "claim", "issuer": issuer, "entry": entry, "type": claim_type }))
         }
         Some(Err(failure)) => {
             (format!("claim  unreadable: {failure}"), json!({ "kind": "claim", "problem": failure.to_string() }))

@@ -12,7 +12,8 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use docket_engine::{AdmissionForm, Collection, EngineError, HistoryPage, KeyRole, Permit, Right};
+use docket_engine::{AdmissionForm, Collection, EngineError, HistoryPage, KeyRole, Permit, Right, TrialRequest};
+use docket_judge::policy::Module;
 use docket_oci::name::RepositoryName;
 use docket_oci::query::Query;
 use docket_proof::key::PublicKey;
@@ -39,6 +40,14 @@ pub(crate) struct Removed {
 pub(crate) struct RotateRequest {
     /// Which key gets a successor.
     pub role: KeyRole,
+}
+
+/// Body of `POST /admin/v1/policy`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PolicyRequest {
+    /// The texts.
+    pub modules: Vec<Module>,
 }
 
 /// Body of `POST /admin/v1/backup`.
@@ -74,6 +83,9 @@ pub(super) fn routes() -> Router {
         .route(HISTORY_PATH, get(history))
         .route(ISSUERS_PATH, get(issuers).post(admit).delete(remove_issuer))
         .route(KEYS_PATH, get(keys).post(rotate))
+        .route(POLICY_PATH, get(policy).post(set_policy))
+        .route(TRIAL_PATH, post(try_policy))
+        .route(REPLAY_PATH, post(replay_policy))
         .route(FSCK_PATH, post(fsck))
         .route(FSCK_CHECK_PATH, post(fsck_check_only))
         .route(RELOAD_PATH, post(reload))
@@ -126,6 +138,32 @@ async fn keys(Extension(context): Extension<Context>) -> Response<Body> {
 async fn rotate(Extension(context): Extension<Context>, request: Request) -> Answer {
     let asked: RotateRequest = parsed(request).await?;
     answer(&context, context.instance.rotate_key(&operator(&context)?, asked.role).await)
+}
+
+/// `GET /admin/v1/policy?entry=`: the policy in force, or the one that an entry set.
+async fn policy(Extension(context): Extension<Context>, request: Request) -> Answer {
+    let query = Query::parse(request.uri().query().unwrap_or_default()).map_err(bad)?;
+    match query.one("entry").map_err(bad)? {
+        None => Ok(json(&context.instance.policy())),
+        Some(entry) => {
+            let entry = entry.parse().map_err(|_| bad("entry must be the index of an entry"))?;
+            answer(&context, context.instance.policy_of(&operator(&context)?, entry).await)
+        }
+    }
+}
+
+async fn set_policy(Extension(context): Extension<Context>, request: Request) -> Answer {
+    let asked: PolicyRequest = parsed(request).await?;
+    answer(&context, context.instance.set_policy(&operator(&context)?, asked.modules).await)
+}
+
+async fn try_policy(Extension(context): Extension<Context>, request: Request) -> Answer {
+    let asked: TrialRequest = parsed_up_to(TRIAL_BYTES_MAX, request).await?;
+    answer(&context, context.instance.try_policy(&operator(&context)?, &asked).await)
+}
+
+async fn replay_policy(Extension(context): Extension<Context>) -> Answer {
+    answer(&context, context.instance.replay_policy(&operator(&context)?).await)
 }
 
 /// `GET /admin/v1/names?repository=&last=`: one page of names.
@@ -201,8 +239,12 @@ fn operator(context: &Context) -> Result<Permit, Refused> {
 
 /// The body of a request.
 async fn parsed<T: DeserializeOwned>(request: Request) -> Result<T, Refused> {
-    let body = read(request.into_body(), REQUEST_BYTES_MAX).await;
-    let body = body.map_err(|_| bad(format!("the request is larger than {REQUEST_BYTES_MAX} bytes")))?;
+    parsed_up_to(REQUEST_BYTES_MAX, request).await
+}
+
+async fn parsed_up_to<T: DeserializeOwned>(bytes_max: usize, request: Request) -> Result<T, Refused> {
+    let body = read(request.into_body(), bytes_max).await;
+    let body = body.map_err(|_| bad(format!("the request is larger than {bytes_max} bytes")))?;
     serde_json::from_slice(&body).map_err(|failure| bad(format!("the request is not understood: {failure}")))
 }
 
@@ -217,6 +259,9 @@ fn json<T: Serialize>(value: &T) -> Response<Body> {
 pub(crate) const ISSUERS_PATH: &str = "/admin/v1/issuers";
 pub(crate) const HISTORY_PATH: &str = "/admin/v1/history";
 pub(crate) const KEYS_PATH: &str = "/admin/v1/keys";
+pub(crate) const POLICY_PATH: &str = "/admin/v1/policy";
+pub(crate) const TRIAL_PATH: &str = "/admin/v1/policy/test";
+pub(crate) const REPLAY_PATH: &str = "/admin/v1/policy/replay";
 pub(crate) const NAMES_PATH: &str = "/admin/v1/names";
 /// Names in one page.
 pub(crate) const NAMES_PAGE: usize = 1_000;
@@ -227,4 +272,7 @@ pub(crate) const FSCK_CHECK_PATH: &str = "/admin/v1/fsck/check";
 pub(crate) const GC_PATH: &str = "/admin/v1/gc";
 /// Names the data folder that a command means.
 pub(crate) const DATA_HEADER: &str = "x-docket-data";
+/// The largest are roots of an issuer, and a policy whose texts JSON makes longer.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// A policy and the statements that it is tried on.
+const TRIAL_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -139,6 +139,10 @@ impl Failure {
             | EngineError::IssuerName(_)
             | EngineError::IssuerIsService(_)
             | EngineError::IssuerUnknown(_)
+            | EngineError::Rules(_)
+            | EngineError::PolicyUnknown(_)
+            | EngineError::TooManyTried
+            | EngineError::TriedForm
             | EngineError::TooManyIssuers => bad(Code::Unsupported).titled("Rejected"),
             EngineError::TooManyUploads
             | EngineError::TooManyUploadsOfAccount

@@ -6,6 +6,7 @@ mod help;
 mod keys;
 mod names;
 mod operator;
+mod policy;
 mod remote;
 
 /// A document that is recognised by its content.

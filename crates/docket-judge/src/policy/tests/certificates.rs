@@ -61,7 +61,7 @@ fn policy_of(issuers: impl IntoIterator<Item = (&'static str, Credential)>) -> P
 }
 
 fn refusal(policy: &Policy, statement: SignedStatement) -> Refusal {
-    policy.decide(statement, NOW).expect_err("somebody else")
+    policy.decide(statement, &[], NOW).expect_err("somebody else")
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_holder_speaks_by_uri_and_by_did_within_the_patterns() {
     let prefix = holder.did("*");
     let policy = policy_of([("wabbit", holder.credential(&["https://wabbit.example/*", &prefix]))]);
     for (issuer, kind) in [(NAME, IdentityKind::X509), (&did, IdentityKind::DidX509)] {
-        let decision = policy.decide(holder.says(issuer), NOW).expect("admitted");
+        let decision = policy.decide(holder.says(issuer), &[], NOW).expect("admitted");
         assert_eq!((decision.identity.issuer.as_str(), decision.identity.kind), (issuer, kind));
         assert_eq!(decision.basis.issuer_entry, 1);
         let certificate = decision.identity.certificate.expect("facts");
@@ -98,10 +98,10 @@ fn the_same_name_under_another_root_is_somebody_else() {
     ]);
     let refused = refusal(&policy, fake.says(NAME));
     assert!(matches!(&refused, Refusal::Certificate { name, .. } if name == "real"), "{refused:?}");
-    assert!(policy.decide(real.says(NAME), NOW).is_ok());
+    assert!(policy.decide(real.says(NAME), &[], NOW).is_ok());
     // A did:x509 that names one root, by a chain to the other.
     let policy = policy_of([("real", real.credential(&["did:x509:0:*"]))]);
-    assert!(policy.decide(real.says(&real.did("subject:CN:net-monitor")), NOW).is_ok());
+    assert!(policy.decide(real.says(&real.did("subject:CN:net-monitor")), &[], NOW).is_ok());
     let refused = refusal(&policy, fake.says(&fake.did("subject:CN:net-monitor")));
     assert!(matches!(refused, Refusal::Certificate { reason: StatementError::Chain(_), .. }), "{refused:?}");
     let refused = refusal(&policy, real.says(&fake.did("subject:CN:net-monitor")));
@@ -119,7 +119,7 @@ fn a_key_in_two_chains_and_on_its_own_is_three_identities() {
         ("bare", key(wabbit_name(), &wabbit())),
     ]);
     let names = [one.says(&did_one), two.says(&did_two), statement()].map(|statement| {
-        let identity = policy.decide(statement, NOW).expect("admitted").identity;
+        let identity = policy.decide(statement, &[], NOW).expect("admitted").identity;
         (identity.name, identity.issuer.to_string())
     });
     let expected = [("one", did_one.clone()), ("two", did_two.clone()), ("bare", wabbit_name().to_string())];
@@ -168,7 +168,7 @@ fn a_removed_issuer_is_nobody() {
     assert!(policy.remove("wabbit").is_some());
     assert!(matches!(refusal(&policy, holder.says(NAME)), Refusal::UnknownHolder { .. }));
     policy.admit(AdmittedIssuer { name: "again".to_owned(), credential: holder.credential(&[NAME]), entry: 9 });
-    assert_eq!(policy.decide(holder.says(NAME), NOW).map(|decision| decision.basis.issuer_entry), Ok(9));
+    assert_eq!(policy.decide(holder.says(NAME), &[], NOW).map(|decision| decision.basis.issuer_entry), Ok(9));
 }
 
 #[test]
@@ -178,11 +178,11 @@ fn the_time_of_the_decision_counts_and_the_same_time_decides_the_same_again() {
         params.not_after = date_time_ymd(2023, 11, 15);
     });
     let policy = policy_of([("wabbit", holder.credential(&[NAME]))]);
-    let first = policy.decide(holder.says(NAME), NOW).expect("valid now");
-    let again = policy.decide(holder.says(NAME), first.basis.decided_at).expect("valid then");
+    let first = policy.decide(holder.says(NAME), &[], NOW).expect("valid now");
+    let again = policy.decide(holder.says(NAME), &[], first.basis.decided_at).expect("valid then");
     assert_eq!(again.identity, first.identity);
     for at in [NOW - 1_000_000, NOW + 1_000_000] {
-        let refused = policy.decide(holder.says(NAME), at).expect_err("not valid");
+        let refused = policy.decide(holder.says(NAME), &[], at).expect_err("not valid");
         let Refusal::Certificate { reason: StatementError::Chain(reason), .. } = refused else { panic!("{refused:?}") };
         assert!(matches!(reason, ChainError::Expired { .. } | ChainError::NotYetValid { .. }), "{reason:?}");
     }
@@ -197,7 +197,7 @@ fn a_demanded_purpose_is_demanded_of_everybody_below_the_root() {
         let roots = pem(&[holder.root.der()]);
         let certified = CertifiedIssuer::parse(&roots, &[NAME.to_owned()], Some(CODE_SIGNING.to_owned()));
         let policy = policy_of([("wabbit", Credential::Certificates(certified.expect("a good issuer")))]);
-        assert_eq!(policy.decide(holder.says(NAME), NOW).is_ok(), allowed);
+        assert_eq!(policy.decide(holder.says(NAME), &[], NOW).is_ok(), allowed);
     }
 }
 
@@ -212,10 +212,24 @@ fn a_workload_with_a_certificate_of_minutes_is_known_by_name_and_voucher() {
     });
     let [did] = DidX509::candidates(&holder.chain).try_into().expect("one name");
     let policy = policy_of([("builds", holder.credential(&["did:x509:0:*", "https://wabbit.example/*"]))]);
-    let decision = policy.decide(holder.says(did.as_str()), NOW).expect("admitted");
+    let decision = policy.decide(holder.says(did.as_str()), &[], NOW).expect("admitted");
     assert_eq!(decision.identity.kind, IdentityKind::Fulcio);
     let facts = decision.identity.certificate.expect("facts").facts;
     assert_eq!(facts.oidc_issuer.as_deref(), Some(github));
+    // Rules are told the same.
+    let rules = |voucher: &str| {
+        format!(
+            "allow if {{\n\tinput.issuer.kind == \"fulcio\"\n\tinput.issuer.id == \"{did}\"\n\tinput.issuer.name == \"builds\"\n\
+             \tinput.issuer.certificate.oidc_issuer == \"{voucher}\"\n\tinput.issuer.certificate.uris == [\"{NAME}\"]\n\
+             \tinput.issuer.certificate.not_after >= input.now\n\tinput.issuer.certificate.subject == []\n\
+             \tinput.issuer.certificate.emails == []\n\tinput.issuer.certificate.extended_key_usage == null\n}}"
+        )
+    };
+    for (voucher, allowed) in [(github, true), ("https://accounts.google.com", false)] {
+        let mut policy = policy.clone();
+        policy.set_rules(compiled(&rules(voucher)), 9);
+        assert_eq!(policy.decide(holder.says(did.as_str()), &[], NOW).is_ok(), allowed, "{voucher}");
+    }
     for issuer in [NAME, &did.as_str().replace("token.actions.githubusercontent.com", "accounts.google.com")] {
         let refused = refusal(&policy, holder.says(issuer));
         assert!(matches!(refused, Refusal::Certificate { reason: StatementError::Name(_), .. }), "{refused:?}");
@@ -228,6 +242,6 @@ fn a_statement_whose_algorithm_is_not_the_keys_is_refused_by_name() {
     // alg: -7 becomes -8, EdDSA.
     let place = bytes.windows(2).position(|window| window == [0x01, 0x26]).expect("alg stands first");
     bytes[place + 1] = 0x27;
-    let refused = policy().decide(SignedStatement::decode(&bytes).expect("well formed"), NOW);
+    let refused = policy().decide(SignedStatement::decode(&bytes).expect("well formed"), &[], NOW);
     assert!(matches!(refused, Err(Refusal::AlgorithmOfOtherKey { .. })), "{refused:?}");
 }

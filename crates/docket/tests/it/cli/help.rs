@@ -2,7 +2,7 @@
 
 use super::{Shell, Site, reviewed};
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 37] = [
     "",
     "init",
     "serve",
@@ -10,7 +10,13 @@ const COMMANDS: [&str; 31] = [
     "keys generate",
     "issuer",
     "issuer add",
+    "issuer remove",
     "issuer list",
+    "policy",
+    "policy set",
+    "policy show",
+    "policy test",
+    "policy replay",
     "trust",
     "trust pin",
     "claim",
