@@ -517,7 +517,10 @@ fn install(waiting: &Path, path: &Path, crash_at: Option<CrashPoint>) -> Result<
     fs::rename(&copy, path).map_err(|source| StoreError::File { verb: "rename to", path: path.to_owned(), source })?;
     CrashPoint::AfterKeyInstall.reached(crash_at);
     sync_folder(path.parent().unwrap_or(path))?;
-    remove(waiting)
+    if let Err(failure) = remove(waiting) {
+        tracing::warn!(%failure, "the key in force stays where it waited, too, until the next start");
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<(), EngineError> {

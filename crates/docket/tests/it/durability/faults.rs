@@ -37,8 +37,7 @@ const FAULTS: [Faults; 9] = [
     // Of a blob, or of the key that comes into force.
     Faults { calls: "rename,renameat2", files: &[], when: &["1", "1+"], may_end: |_| true },
     Faults { calls: "mkdir", files: &[], when: &["1", "2"], may_end: |_| false },
-    // Of an upload, or of the second name that the new key has for a moment.
-    Faults { calls: "unlink,unlinkat", files: &[], when: &["1", "2"], may_end: |_| true },
+    Faults { calls: "unlink,unlinkat", files: &[], when: &["1", "2"], may_end: |_| false },
     Faults { calls: "openat", files: &["", "blobs", "blobs/sha256"], when: &["1", "2", "1+"], may_end: is_broken },
 ];
 
