@@ -147,8 +147,11 @@ mod tests {
         let own = std::process::id();
         drop(std::hint::black_box(vec![7_u8; 64 << 20]));
         assert!(peak_bytes(own).expect("our own process") > 64 << 20);
-        let watch = Watch::start(Some(own)).expect("our own process");
-        let used = watch.stop().expect("our own process");
-        assert!(used.server_peak_bytes.is_some_and(|bytes| bytes < 64 << 20), "{used:?}");
+        let mut peaks = (0..20).map(|_| {
+            let watch = Watch::start(Some(own)).expect("our own process");
+            watch.stop().expect("our own process").server_peak_bytes
+        });
+        // A child that another test is starting has our memory for a moment, too.
+        assert!(peaks.any(|peak| peak.is_some_and(|bytes| bytes < 64 << 20)));
     }
 }
