@@ -122,7 +122,7 @@ pub fn receipt(bytes: &[u8]) {
     if let Ok(receipt) = ConsistencyReceipt::decode(bytes) {
         assert!((1..receipt.tree_size()).contains(&receipt.old_size()));
         // The key of the examples, so that what is signed well is folded too.
-        let key = PublicKeyFile::parse(include_str!("../../crates/docket-proof/testdata/formats/v0/service.pub"));
+        let key = PublicKeyFile::parse(include_str!("../../crates/docket-proof/testdata/formats/v1/service.pub"));
         let _ = receipt.verify(receipt.old_size(), &[0; 32], &key.expect("a golden key file").key);
     }
 }

@@ -20,12 +20,12 @@ const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// The key of the issuer.
 pub(crate) fn wabbit() -> SigningKey {
-    key(include_str!("../../docket-proof/testdata/formats/v0/wabbit.key"))
+    key(include_str!("../../docket-proof/testdata/formats/v1/wabbit.key"))
 }
 
 /// The key of the service.
 pub(crate) fn service() -> SigningKey {
-    key(include_str!("../../docket-proof/testdata/formats/v0/service.key"))
+    key(include_str!("../../docket-proof/testdata/formats/v1/service.key"))
 }
 
 pub(crate) fn wabbit_name() -> Issuer {

@@ -5,12 +5,12 @@ use crate::key::SigningKey;
 
 /// The key of the issuer `https://wabbit.example` in the golden files.
 pub(crate) fn issuer() -> SigningKey {
-    read(include_str!("../testdata/formats/v0/wabbit.key"))
+    read(include_str!("../testdata/formats/v1/wabbit.key"))
 }
 
 /// The key of the service `https://registry.wabbit.example` in the golden files.
 pub(crate) fn service() -> SigningKey {
-    read(include_str!("../testdata/formats/v0/service.key"))
+    read(include_str!("../testdata/formats/v1/service.key"))
 }
 
 /// A key that signs with `algorithm`, made by another program.

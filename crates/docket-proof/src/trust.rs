@@ -1,4 +1,4 @@
-//! Whom a reader believes: the services and issuers of a `trust.toml`, version 0.
+//! Whom a reader believes: the services and issuers of a `trust.toml`, version 1.
 //!
 //! What it means:
 //! - A claim counts only with a verifying receipt of a listed service, made with a key listed for that service.
@@ -522,7 +522,7 @@ fn toml_error(error: &toml::de::Error) -> TrustError {
 }
 
 /// The version of the format, part of its file.
-const VERSION: i64 = 0;
+const VERSION: i64 = 1;
 
 #[cfg(test)]
 mod tests;

@@ -55,7 +55,7 @@ fn keys_are_found_by_owner_and_kid_together() {
 #[test]
 fn a_file_written_by_hand_is_read() {
     let text = format!(
-        "version = 0\n[[service]]\nissuer = \"urn:a:b\"\n[[service.key]]\npublic_key = '''\n{}'''\n",
+        "version = 1\n[[service]]\nissuer = \"urn:a:b\"\n[[service.key]]\npublic_key = '''\n{}'''\n",
         pem().replace('\n', "\r\n")
     );
     let trust = Trust::parse(&text).expect("good trust");
@@ -64,7 +64,7 @@ fn a_file_written_by_hand_is_read() {
 
 #[test]
 fn another_version_and_none_are_refused_before_anything_else() {
-    for text in ["", "version = 1\nnew = true", "version = \"0\"", "[[service]]"] {
+    for text in ["", "version = 0", "version = 2\nnew = true", "version = \"1\"", "[[service]]"] {
         assert_eq!(Trust::parse(text), Err(TrustError::Version), "{text}");
     }
 }
@@ -72,7 +72,7 @@ fn another_version_and_none_are_refused_before_anything_else() {
 #[test]
 fn unknown_fields_are_refused() {
     for (from, to) in [
-        ("version = 0", "version = 0\nstrict = true"),
+        ("version = 1", "version = 1\nstrict = true"),
         ("url =", "kid = \"00\"\nurl ="),
         ("public_key", "kid = \"00\"\npublic_key"),
         ("[[issuer]]", "[[issuer]]\nurl = \"http://a\""),

@@ -118,15 +118,15 @@ async fn verify_says_when_it_cannot_judge() {
     desk.shell.write("trust.toml", &trust);
     let no_key = trust.replace("BEGIN PUBLIC KEY", "BEGIN NOTHING");
     desk.shell.write("no-key.toml", no_key);
-    desk.shell.write("later.toml", trust.replace("version = 0", "version = 1"));
-    desk.shell.write("empty.toml", "version = 0\n");
+    desk.shell.write("later.toml", trust.replace("version = 1", "version = 2"));
+    desk.shell.write("empty.toml", "version = 1\n");
     desk.shell.write("broken.toml", "version = ");
     let verify = |reference: &str, trust: &str| desk.docket(&format!("verify {reference} --trust {trust}"));
     let image = "@/wabbit/net-monitor:v1";
     verify(image, "nowhere.toml").fails(2, &["could not judge", "cannot read nowhere.toml"]);
     verify(image, "data").fails(2, &["could not judge", "cannot read data"]);
     verify(image, "no-key.toml").fails(2, &["no-key.toml is not usable", "key 1 of https://registry.wabbit.example"]);
-    verify(image, "later.toml").fails(2, &["later.toml is not usable", "version = 0"]);
+    verify(image, "later.toml").fails(2, &["later.toml is not usable", "version = 1"]);
     verify(image, "empty.toml").fails(2, &["lists no service"]);
     verify(image, "broken.toml").fails(2, &["broken.toml is not usable", "line 1"]);
     verify(NOWHERE, "trust.toml").fails(2, &["could not judge", "127.0.0.1:1 could not be reached"]);
