@@ -1,4 +1,4 @@
--- The rows of a data folder, format version 0. {ID}, {BYTES}, {TEXTKEY} and {ROWLESS} are filled in
+-- The rows of a data folder, format version 1. {ID}, {BYTES}, {TEXTKEY} and {ROWLESS} are filled in
 -- by the dialect (see sql.rs).
 -- Digests are interned once, as algorithm byte + hash, so that every other index is over small integers. What entries speak of
 -- and is no artifact stands among them by byte 0 + SHA-256 of what it is called.

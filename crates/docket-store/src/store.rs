@@ -22,7 +22,7 @@ use crate::sql::{column, create, fetch_optional, open_readers};
 use crate::writer::{Writer, WriterTasks};
 
 /// Version of what lies in a data folder.
-pub const FORMAT_VERSION: &str = "0";
+pub const FORMAT_VERSION: &str = "1";
 
 /// An open data folder. One process holds it at a time.
 #[derive(Debug)]

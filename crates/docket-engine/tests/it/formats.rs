@@ -1,14 +1,15 @@
-//! Golden files of what the engine and the store write, version 0: a whole data folder must open, prove and answer as it
+//! Golden files of what the engine and the store write, version 1: a whole data folder must open, prove and answer as it
 //! did, and what is determined must come out of today's code byte for byte. See the README beside the files.
 
 use std::fs;
 use std::path::PathBuf;
 
 use docket_engine::{ClaimPage, ClaimQuery, Right};
+use docket_judge::policy::{Credential, Module};
 use docket_oci::digest::{Algorithm, Digest};
 use docket_oci::name::Reference;
+use docket_proof::certified::CertifiedIssuer;
 use docket_proof::key::KeyFile;
-use docket_proof::note::{NoteKeyKind, NoteSigner};
 use docket_proof::statement::{Content, SignedStatement};
 use docket_store::{GuardPoint, HeadGuard};
 
@@ -23,13 +24,38 @@ const SECOND_HOME: &str = "acme/net-monitor";
 /// The document that the golden SBOM claim is about.
 const DOCUMENT: &[u8] = br#"{"bomFormat":"CycloneDX","specVersion":"1.6"}"#;
 
+/// Who signs by certificate.
+const HOLDER: &str = "https://holder.example/release";
+/// Payloads of the service's own entries, each kind once.
+const PAYLOADS: [(&str, usize); 7] = [
+    ("genesis-payload.json", 0),
+    ("issuer-payload.json", 1),
+    ("observation-payload.json", 6),
+    ("holders-payload.json", 7),
+    ("policy-payload.json", 9),
+    ("removal-payload.json", 11),
+    ("key-payload.json", 12),
+];
+
+/// Holders of certificates, as entry 7 admits them.
+fn certified(roots: &str) -> CertifiedIssuer {
+    let patterns = ["https://holder.example/*".to_owned()];
+    CertifiedIssuer::parse(roots, &patterns, None).expect("good roots")
+}
+
+/// The policy that entry 9 puts in force.
+fn module() -> Module {
+    let text = "package docket.registration\n\nallow if input.payload.predicate.passed\n";
+    Module { name: "passed.rego".to_owned(), text: text.to_owned() }
+}
+
 /// The layer of the golden artifact: one byte more than a row takes.
 fn layer() -> Vec<u8> {
     (0..=65_536_u32).map(|n| u8::try_from(n % 251).expect("below 251")).collect()
 }
 
 fn golden_path(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "testdata/formats/v0", name].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "testdata/formats/v1", name].iter().collect()
 }
 
 fn golden(name: &str) -> Vec<u8> {
@@ -69,7 +95,7 @@ fn payload(entry: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_folder_of_version_0_opens_proves_and_answers_as_it_did() {
+async fn a_folder_of_version_1_opens_proves_and_answers_as_it_did() {
     let site = golden_folder().open().await;
     let report = site.fsck(&site.permit_everywhere(Right::Admin)).await.expect("fsck ran");
     assert_eq!(serde_json::to_string(&report).expect("serializes"), golden_text("fsck-report.json"));
@@ -85,17 +111,17 @@ async fn a_folder_of_version_0_opens_proves_and_answers_as_it_did() {
 }
 
 #[tokio::test]
-async fn receipts_of_version_0_come_out_byte_for_byte() {
+async fn receipts_of_version_1_come_out_byte_for_byte() {
     let (entries, fresh, first) = (golden_files("entries"), golden_files("receipts"), golden_files("first-receipts"));
     let site = golden_folder().open().await;
     assert!(site.receipts().await == fresh);
-    assert_eq!((entries.len(), fresh.len(), site.tree_size()), (7, 7, 7));
+    assert_eq!((entries.len(), fresh.len(), site.tree_size()), (14, 14, 14));
     for (entry, receipt) in entries.iter().zip(&fresh) {
         site.verify(entry, receipt);
     }
-    let claims = [&entries[2], &entries[4], &entries[5]];
-    for (entry, receipt) in claims.into_iter().zip(&first) {
-        let registered = site.log_only(entry).await.expect("registered");
+    let claims = [2, 4, 5, 8, 10];
+    for (index, receipt) in claims.into_iter().zip(&first) {
+        let registered = site.log_only(&entries[index]).await.expect("registered");
         assert!(registered.known && registered.receipt == *receipt);
     }
     site.end().await;
@@ -128,35 +154,41 @@ async fn manifests_of_evidence_and_statement_are_written_as_they_were() {
 #[tokio::test]
 async fn entries_of_the_service_say_what_they_said() {
     let entries = golden_files("entries");
-    let (genesis, issuer) = (golden_text("genesis-payload.json"), golden_text("issuer-payload.json"));
-    assert_eq!((payload(&entries[0]), payload(&entries[1])), (genesis.clone(), issuer.clone()));
+    for (name, index) in PAYLOADS {
+        assert_eq!(payload(&entries[index]), golden_text(name), "{name}");
+    }
 
-    // Today's genesis names new keys; all else is the same.
     let site = Site::new().await;
+    let admin = site.permit_everywhere(Right::Admin);
     site.admit(&wabbit()).await.expect("admitted");
-    let in_json = |pem: String| pem.replace('\n', "\\n");
     site.push_artifact(HOME, b"any layer").await;
     let image = site.tag(HOME, "v1", b"any layer").await.expect("tagged");
+    let holders: serde_json::Value = serde_json::from_str(&golden_text("holders-payload.json")).expect("JSON");
+    let roots = Credential::Certificates(certified(holders["roots"].as_str().expect("PEM")));
+    site.admit_issuer(&admin, "holders", roots).await.expect("admitted");
+    site.set_policy(&admin, vec![module()]).await.expect("set");
+    site.admit(&Signer::new("acme")).await.expect("admitted");
+    site.remove_issuer(&admin, "acme").await.expect("removed");
     let written = Rows::open(&site.path()).await.entries().await;
-    let mut today = payload(&written[0]);
-    for ours in site.keys() {
-        let theirs = KeyFile::parse(&golden_text(&format!("data/keys/{}.key", ours.role))).expect("a key file");
-        today = today.replace(&in_json(ours.public_key), &in_json(theirs.key.public().to_spki_pem()));
-    }
-    let log_key = NoteSigner::parse(
-        "registry.wabbit.example/log".parse().expect("a name"),
-        NoteKeyKind::Ed25519,
-        &golden_text("data/keys/checkpoint.key"),
-    );
-    let log_key = log_key.expect("a key file").public().to_string();
-    assert_eq!(today.replace(&site.checkpoint_key().to_string(), &log_key), genesis);
+    let today = |index: usize| payload(&written[index]);
+    assert_eq!(today(1), golden_text("issuer-payload.json"));
     let golden_image = Digest::of(Algorithm::Sha256, &artifact(&layer()));
-    let observed = payload(&written[2]).replace(&image.to_string(), &golden_image.to_string());
     assert_eq!(
-        (observed, payload(&entries[6])),
-        (golden_text("observation-payload.json"), golden_text("observation-payload.json"))
+        today(2).replace(&image.to_string(), &golden_image.to_string()),
+        golden_text("observation-payload.json")
     );
-    assert_eq!(payload(&written[1]), issuer);
+    assert_eq!(today(3), golden_text("holders-payload.json"));
+    assert_eq!(today(4), golden_text("policy-payload.json"));
+    assert_eq!(today(6), golden_text("removal-payload.json"));
+
+    // Today's genesis names new keys; all else is the same.
+    let mut genesis: serde_json::Value = serde_json::from_str(&today(0)).expect("JSON");
+    let theirs: serde_json::Value = serde_json::from_str(&golden_text("genesis-payload.json")).expect("JSON");
+    for key in ["receipt_key", "statement_key", "checkpoint_key"] {
+        assert_ne!(genesis[key], theirs[key]);
+        genesis[key] = theirs[key].clone();
+    }
+    assert_eq!(genesis.to_string(), golden_text("genesis-payload.json"));
     site.end().await;
 }
 

@@ -437,7 +437,14 @@ fn claim(signer: &Signer, artifact: &Digest, predicate_type: &str) -> Vec<u8> {
     in_toto(signer, artifact, artifact, predicate_type, "{}")
 }
 
-fn in_toto(signer: &Signer, signed: &Digest, named: &Digest, predicate_type: &str, predicate: &str) -> Vec<u8> {
+/// An in-toto statement about `named`, about `signed`.
+pub(crate) fn in_toto(
+    signer: &Signer,
+    signed: &Digest,
+    named: &Digest,
+    predicate_type: &str,
+    predicate: &str,
+) -> Vec<u8> {
     let bytes = format!(
         r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"digest":{{"sha256":"{}"}}}}],"predicateType":"{predicate_type}","predicate":{predicate}}}"#,
         named.hex()

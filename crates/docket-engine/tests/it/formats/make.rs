@@ -4,15 +4,20 @@
 use std::path::Path;
 use std::{env, fs};
 
-use docket_engine::Right;
+use docket_engine::{KeyRole, Right};
+use docket_judge::policy::Credential;
 use docket_oci::media::OCI_IMAGE_MANIFEST;
 use docket_oci::name::Reference;
-use docket_proof::key::KeyFile;
+use docket_proof::key::{KeyFile, SigningKey};
+use docket_proof::subject::Subject;
+use rcgen::SanType;
 
-use super::{DOCUMENT, SECOND_HOME, claims_page, layer, payload};
+use super::{DOCUMENT, HOLDER, PAYLOADS, SECOND_HOME, certified, claims_page, layer, module, payload};
+use crate::authority::{Authority, named_statement, pem};
+use crate::registration::in_toto;
 use crate::rows::Rows;
 use crate::signer::Signer;
-use crate::site::{FolderImage, HOME, Site, artifact};
+use crate::site::{FolderImage, HOME, Site, artifact, repository};
 
 #[tokio::test]
 async fn golden_files_are_made_only_when_asked_for() {
@@ -23,7 +28,9 @@ async fn golden_files_are_made_only_when_asked_for() {
 }
 
 /// Entries: 0 genesis, 1 wabbit is admitted, 2 an SBOM placed in two repositories, 3 acme is admitted, 4 a note placed in
-/// one, 5 a remark placed nowhere, 6 a tag is observed. Each in a batch of its own, ten seconds apart.
+/// one, 5 a remark placed nowhere, 6 a tag is observed, 7 holders of certificates are admitted, 8 a statement of one, whose
+/// chain is kept beside it, 9 a policy, 10 a claim with a predicate that it allows, 11 acme is removed, 12 and 13 new keys of
+/// the service. Each in a batch of its own, ten seconds apart.
 async fn make(target: &Path) {
     let (site, wabbit, acme) = (Site::created().await, Signer::new("wabbit"), Signer::new("acme"));
     site.pass(10);
@@ -44,6 +51,29 @@ async fn make(target: &Path) {
     first.push(site.log_only(&wabbit.remark("{\"remark\":true}")).await.expect("logged"));
     site.pass(10);
     push_tag(&site).await;
+    let admin = site.permit_everywhere(Right::Admin);
+    site.pass(10);
+    let root = Authority::root("Root");
+    let holders = certified(&pem(&[root.der()]));
+    site.admit_issuer(&admin, "holders", Credential::Certificates(holders)).await.expect("admitted");
+    site.pass(10);
+    let key = SigningKey::generate();
+    let name = SanType::URI(HOLDER.try_into().expect("ASCII"));
+    let leaf = root.issue(&key, |params| params.subject_alt_names = vec![name]);
+    let subject = Subject::artifact(&repository(HOME), &image);
+    let by_certificate = named_statement(&key, HOLDER, subject.as_str(), &[&leaf, root.der()]);
+    first.push(site.place(HOME, &by_certificate).await.expect("placed"));
+    site.pass(10);
+    site.set_policy(&admin, vec![module()]).await.expect("set");
+    site.pass(10);
+    let tested = in_toto(&wabbit, &image, &image, "https://wabbit.example/tested/v1", r#"{"passed":true}"#);
+    first.push(site.place(HOME, &tested).await.expect("allowed"));
+    site.pass(10);
+    site.remove_issuer(&admin, "acme").await.expect("removed");
+    for role in [KeyRole::Receipt, KeyRole::Statement] {
+        site.pass(10);
+        site.rotate_key(&admin, role).await.expect("replaced");
+    }
 
     let write = |name: &str, bytes: &[u8]| {
         let path = target.join(name);
@@ -51,7 +81,7 @@ async fn make(target: &Path) {
         fs::write(path, bytes).expect("written");
     };
     let write_all = |folder: &str, files: &[Vec<u8>]| {
-        files.iter().enumerate().for_each(|(n, bytes)| write(&format!("{folder}/{n}.cbor"), bytes));
+        files.iter().enumerate().for_each(|(n, bytes)| write(&format!("{folder}/{n:02}.cbor"), bytes));
     };
     let key = KeyFile { issuer: Some(wabbit.issuer.clone()), key: wabbit.key.clone() };
     write("wabbit.key", key.to_text().as_bytes());
@@ -65,14 +95,14 @@ async fn make(target: &Path) {
     write("evidence-manifest.json", &site.manifest_bytes(HOME, &evidence).await);
     write("statement-manifest.json", &site.manifest_bytes(HOME, &placement.statement).await);
     write_all("receipts", &site.receipts().await);
-    first.iter().for_each(|answer| write(&format!("first-receipts/{}.cbor", answer.index), &answer.receipt));
+    first.iter().for_each(|answer| write(&format!("first-receipts/{:02}.cbor", answer.index), &answer.receipt));
 
     let closed = site.close().await;
     let entries = Rows::open(&closed.path()).await.entries().await;
     write_all("entries", &entries);
-    write("genesis-payload.json", payload(&entries[0]).as_bytes());
-    write("issuer-payload.json", payload(&entries[1]).as_bytes());
-    write("observation-payload.json", payload(&entries[6]).as_bytes());
+    for (name, index) in PAYLOADS {
+        write(name, payload(&entries[index]).as_bytes());
+    }
     // The lock is made by whoever opens the folder.
     fs::remove_file(closed.path().join("docket.lock")).expect("removed");
     assert!(!closed.path().join("docket.db-wal").exists(), "all is in the database file");
