@@ -130,17 +130,19 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         let ended = async { (public.await, operator.await) };
         let mut ended = std::pin::pin!(ended);
         // Requests in flight may finish; a client that never ends is cut off.
-        if tokio::time::timeout(config.ops.drain, ended.as_mut()).await.is_err() {
-            stop.send_replace(Stopping::Cut);
-            let _ = tokio::time::timeout(CUT_TIME_MAX, ended).await;
+        if let Ok(ended) = tokio::time::timeout(config.ops.drain, ended.as_mut()).await {
+            return Some(ended);
         }
+        stop.send_replace(Stopping::Cut);
+        tokio::time::timeout(CUT_TIME_MAX, ended).await.ok()
     };
     let ended = tokio::select! {
-        () = finished => Some(()),
+        ended = finished => Some(ended),
         () = signals.asked_to_stop() => None,
     };
     let _ = std::fs::remove_file(&config.admin_socket);
-    let Some(()) = ended else {
+    // The threads of connections are kept until the uploads are written out.
+    let Some(_threads) = ended else {
         // What was answered is durable; the store opens again as after a crash.
         say("docket: ended at once, requests in flight were cut off");
         return Ok(Exit::Refused);

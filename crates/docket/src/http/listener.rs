@@ -57,8 +57,13 @@ pub(crate) enum Stopping {
 }
 
 impl Listener {
-    /// Serves until told to stop, and returns when every connection has ended.
-    pub(crate) async fn run(self, public: Arc<Public>, workers: Workers, stopping: watch::Receiver<Stopping>) {
+    /// Serves until told to stop, and gives the threads back when every connection has ended.
+    pub(crate) async fn run(
+        self,
+        public: Arc<Public>,
+        workers: Workers,
+        stopping: watch::Receiver<Stopping>,
+    ) -> Workers {
         let Self { tcp, tls, limits, proxies, traffic } = self;
         let open = Arc::new(Semaphore::new(limits.connections));
         let addresses = Tally::new(limits.connections_per_address);
@@ -95,7 +100,7 @@ impl Listener {
         }
         drop(tcp);
         // Each connection is told to stop too, and when to stop waiting for its client.
-        workers.end().await;
+        workers.end().await
     }
 }
 

@@ -52,10 +52,12 @@ impl Workers {
         self.connections.spawn_on(task, handle);
     }
 
-    /// Waits for every connection to end. Nothing is served after this.
-    pub(super) async fn end(self) {
+    /// Waits for every connection to end. Nothing is served after this. The threads stay as long as the value: what a request has
+    /// handed to the disk is written by way of its event loop, and would be lost with it.
+    pub(super) async fn end(self) -> Self {
         self.connections.close();
         self.connections.wait().await;
+        self
     }
 }
 
