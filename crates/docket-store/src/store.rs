@@ -244,10 +244,10 @@ async fn check_storage(database: &SqlitePool, folder: &DataFolder, storage: &Blo
     const KEEP: &str = "INSERT INTO meta (name, value) VALUES ('blobs', $1)";
     let (configured, failed) = (storage.to_string(), |source| StoreError::Database { verb: "find the blobs", source });
     let kept = setting(database, "blobs").await?;
-    let files = fetch_optional(database, FILES, &[]).await.map_err(failed)?.is_some();
     match (kept, storage) {
         (None, BlobStorage::Files) => Ok(()),
-        (None, BlobStorage::S3(_)) if !files => {
+        // A walk over all blobs, but only at the first start with a bucket.
+        (None, BlobStorage::S3(_)) if fetch_optional(database, FILES, &[]).await.map_err(failed)?.is_none() => {
             let mut connection = crate::sql::open_writer(&folder.database()).await?;
             crate::sql::execute(&mut connection, KEEP, &[configured.as_str().into()]).await.map_err(failed)?;
             sqlx::Connection::close(connection).await.map_err(failed)
