@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use docket_client::Transport;
 use docket_engine::Passwords;
+use docket_judge::policy::{Module, Rules};
 use docket_oci::manifest::Manifest;
 use docket_oci::query::{Query, escape};
 use docket_oci::range::{Ranged, UploadRange, parse_range};
@@ -47,6 +48,7 @@ pub const TARGETS: &[(&str, Promise)] = &[
     ("sealed_key", sealed_key),
     ("chain", chain),
     ("roots", roots),
+    ("policy", policy),
     ("did_x509", did_x509),
     ("issuer_pattern", issuer_pattern),
     ("trust", trust),
@@ -178,6 +180,15 @@ pub fn chain(bytes: &[u8]) {
 pub fn roots(bytes: &[u8]) {
     if let Ok(roots) = Roots::from_pem(&String::from_utf8_lossy(bytes)) {
         assert_eq!(Roots::from_pem(&roots.to_pem()).expect("our own text").to_pem(), roots.to_pem());
+    }
+}
+
+/// Registration policies: what compiles once does again, and has come to an end with a sample statement.
+pub fn policy(bytes: &[u8]) {
+    let modules = || vec![Module { name: "m.rego".to_owned(), text: String::from_utf8_lossy(bytes).into_owned() }];
+    if let Ok(rules) = Rules::compile(modules()) {
+        assert_eq!(rules.modules(), modules());
+        assert!(Rules::compile(modules()).is_ok());
     }
 }
 
