@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -68,17 +68,34 @@ pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> anyhow::Result<()
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Gives a file the owner of another: who encrypts a server's key may be root, who reads it is not.
+fn keep_owner(path: &Path, beside: &Path) -> anyhow::Result<()> {
+    let owner = |path: &Path| std::fs::metadata(path).map(|file| (file.uid(), file.gid()));
+    let kept = owner(path).and_then(|(user, group)| {
+        if owner(beside)? == (user, group) {
+            return Ok(());
+        }
+        std::os::unix::fs::chown(beside, Some(user), Some(group))
+    });
+    kept.with_context(|| format!("cannot give {} the owner of {}", beside.display(), path.display()))
+}
+
 /// Puts a text in the place of a private key file: a crash leaves the one or the other.
 pub(crate) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let beside = path.with_file_name(name);
-    write_new(&beside, text, 0o600)?;
-    let renamed = std::fs::rename(&beside, path).with_context(|| format!("cannot replace {}", path.display()));
-    if renamed.is_err() {
+    // Left by a call that died. It may hold the key as plain text; the file itself still stands.
+    if beside.exists() {
+        std::fs::remove_file(&beside).with_context(|| format!("cannot remove {}", beside.display()))?;
+    }
+    let replaced = write_new(&beside, text, 0o600)
+        .and_then(|()| keep_owner(path, &beside))
+        .and_then(|()| std::fs::rename(&beside, path).with_context(|| format!("cannot replace {}", path.display())));
+    if replaced.is_err() {
         let _ = std::fs::remove_file(&beside);
     }
-    renamed?;
+    replaced?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| format!("cannot sync {}", folder.display()))
 }

@@ -71,7 +71,9 @@ fn a_private_key_gets_a_passphrase_and_loses_it_again_and_openssl_reads_it() {
     shell.docket("keys encrypt wabbit.key").fails(1, &["no terminal", "--passphrase-file"]);
     assert_eq!(std::fs::read_to_string(shell.path("wabbit.key")).expect("a key"), plain);
 
+    shell.write("wabbit.key.new", "what a call that died left");
     shell.docket("keys encrypt wabbit.key --passphrase-file passphrase").expect(0);
+    assert!(!shell.path("wabbit.key.new").exists());
     let sealed = std::fs::read_to_string(shell.path("wabbit.key")).expect("a key");
     assert!(sealed.starts_with("issuer: https://wabbit.example\n-----BEGIN ENCRYPTED PRIVATE KEY-----"), "{sealed}");
     shell.docket("keys encrypt wabbit.key --passphrase-file other").fails(1, &["is encrypted already"]);
