@@ -7,6 +7,7 @@ use docket_proof::statement::StatementError;
 use docket_store::StoreError;
 
 use crate::access::{Account, Denied, WrongPermit};
+use crate::keys::KeyRole;
 use crate::signer::SignerError;
 
 /// A use case that did not happen. Nothing was changed unless a variant says otherwise.
@@ -158,6 +159,14 @@ pub enum EngineError {
     /// Operator: a second change of keys, or one during a backup.
     #[error("another key is being put in force, or a backup is being made; try again once that has ended")]
     KeysBusy,
+    /// Operator: no key can take the place of the one in force.
+    #[error("{} cannot be replaced: {why}", role.what())]
+    NoNextKey {
+        /// Which key.
+        role: KeyRole,
+        /// Why, and what to do.
+        why: &'static str,
+    },
     /// Operator: a second collection while one is at work.
     #[error("a garbage collection is at work already; wait until it has ended")]
     Collecting,

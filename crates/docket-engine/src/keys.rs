@@ -319,8 +319,8 @@ impl ServiceKeys {
 
     /// Why nothing can be signed, if so.
     pub(crate) fn missing(&self) -> Result<(), EngineError> {
-        for (role, signer) in [(KeyRole::Receipt, &self.receipt), (KeyRole::Statement, &self.statement)] {
-            if let Some(thumbprint) = signer.absent() {
+        for role in KeyRole::ALL {
+            if let Some(thumbprint) = self.signer(role).absent() {
                 let why = format!(
                     "the ledger says that {thumbprint} is in force, and keys/{role}.key does not hold its private half; put the file back, \
                      or configure keys.{role}_command if a signing command has it"
@@ -340,6 +340,11 @@ impl ServiceKeys {
             if waiting.exists() {
                 install(&waiting, &role.file(folder), crash_at)?;
             }
+            // A signing command has the key in force: the file of the one before is of no use, and must not stay.
+            let (signer, path) = (self.signer(role), role.file(folder));
+            if signer.held().is_none() && signer.absent().is_none() && path.exists() {
+                remove(&path)?;
+            }
             let prefix = format!("{role}.");
             let listed = |source| StoreError::File { verb: "list", path: folder.keys(), source };
             for entry in fs::read_dir(folder.keys()).map_err(listed)? {
@@ -354,8 +359,8 @@ impl ServiceKeys {
         Ok(())
     }
 
-    /// A key to put in the place of one in force: that of a signing command which has another, else a new one, whose file is
-    /// synced.
+    /// A key to put in the place of one in force: that of a signing command which has another, unless it is to be in a file;
+    /// else a new one, whose file is synced.
     pub(crate) fn make(
         &self,
         role: KeyRole,
@@ -363,13 +368,19 @@ impl ServiceKeys {
         service: &Issuer,
         sources: &KeySources,
         turn: OwnedMutexGuard<()>,
+        to_file: bool,
     ) -> Result<NewKey, EngineError> {
         let turn = Arc::new(turn);
-        if let Some(command) = sources.command(role).filter(|command| command.public() != self.history.in_force(role)) {
+        let command = sources.command(role);
+        if !to_file && command.is_some_and(|command| command.public() == self.history.in_force(role)) {
+            let why = "its signing command has the key in force and no other; to keep the next key in a file here, say --to-file. A new key \
+                       of the command comes into force from there: give it to the command, start again, and rotate once more";
+            return Err(EngineError::NoNextKey { role, why });
+        }
+        if let Some(command) = command.filter(|command| !to_file && command.public() != self.history.in_force(role)) {
             if self.history.contains(command.public()) {
-                let why = "the signing command's key was in force before, and no key comes back; give it a new one"
-                    .to_owned();
-                return Err(EngineError::Settings { what: role.what(), why });
+                let why = "the signing command's key was in force before, and no key comes back; give it a new one";
+                return Err(EngineError::NoNextKey { role, why });
             }
             return Ok(NewKey { role, signer: Arc::clone(command), file: None, _turn: turn });
         }
@@ -378,6 +389,13 @@ impl ServiceKeys {
         write_key(&path, &key, service, sources.passphrase.as_ref())?;
         sync_folder(&folder.keys())?;
         Ok(NewKey { role, signer: Arc::new(key), file: Some(path), _turn: turn })
+    }
+
+    fn signer(&self, role: KeyRole) -> &Arc<dyn Signer> {
+        match role {
+            KeyRole::Receipt => &self.receipt,
+            KeyRole::Statement => &self.statement,
+        }
     }
 
     /// The same keys with a new one in force.

@@ -131,7 +131,9 @@ impl Instance {
         let ours = receipts.iter().filter_map(|receipt| Receipt::decode(receipt).ok());
         let ours = ours.filter_map(|receipt| key_of(&receipt).map(|key| (receipt, key)));
         let Some((receipt, key)) = ours.max_by_key(|(receipt, _)| receipt.tree_size()) else {
-            return Err(no_evidence("it holds none by a key that this copy knows".to_owned()));
+            return Err(no_evidence("it holds none by a key that this copy knows; if the service replaced its receipt key after the copy was made, the copy is \
+                 behind: restore a newer one"
+                    .to_owned()));
         };
         let (size, index) = (receipt.tree_size(), receipt.index());
         // Without its statement, a receipt of an entry that the copy lacks cannot be checked. It counts all the same: the

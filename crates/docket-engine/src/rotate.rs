@@ -16,14 +16,15 @@ impl Instance {
         self.ledger.keys().history.views()
     }
 
-    /// Puts a new key in the place of the one in force: that of a signing command which is configured and has another, else one that is
-    /// made here. What the old key signed stays verifiable; its private half goes. A caller that goes away leaves it to
+    /// Puts a new key in the place of the one in force: that of a signing command which is configured and has another, unless the key is
+    /// to be in a file; else one that is made here. What the old key signed stays verifiable; its private half goes. A caller that goes away leaves it to
     /// the ledger: the key comes into force whole, or not at all.
-    pub async fn rotate_key(&self, permit: &Permit, role: KeyRole) -> Result<KeyView, EngineError> {
+    pub async fn rotate_key(&self, permit: &Permit, role: KeyRole, to_file: bool) -> Result<KeyView, EngineError> {
         permit.scope(Right::Admin)?;
         let turn = Arc::clone(&self.keys_change).try_lock_owned().map_err(|_| EngineError::KeysBusy)?;
         // 1. Make the key and sync it. A crash from here to the commit leaves a file that the next start removes.
-        let new = self.ledger.keys().make(role, self.store.folder(), self.service(), &self.key_sources, turn)?;
+        let new =
+            self.ledger.keys().make(role, self.store.folder(), self.service(), &self.key_sources, turn, to_file)?;
         // 2. Log its entry; the sequencer gives the key its file and puts it in force.
         let logged = self.log_key(&new).await;
         if let Err(failure) = &logged

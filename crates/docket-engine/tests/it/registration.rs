@@ -356,7 +356,7 @@ async fn a_replay_follows_the_keys_of_the_service() {
     let admin = site.permit_everywhere(Right::Admin);
     set(&site, &["package docket.registration\nallow := true"]).await.expect("set");
     for role in [KeyRole::Statement, KeyRole::Receipt, KeyRole::Statement] {
-        site.rotate_key(&admin, role).await.expect("rotated");
+        site.rotate_key(&admin, role, false).await.expect("rotated");
         site.log_only(&wabbit.remark(&format!("{role} {}", site.tree_size()))).await.expect("registered");
         set(&site, &[&format!("package docket.registration\nallow := true # {}", site.tree_size())])
             .await

@@ -40,6 +40,9 @@ pub(crate) struct Removed {
 pub(crate) struct RotateRequest {
     /// Which key gets a successor.
     pub role: KeyRole,
+    /// Keep it in a file, although a signing command is configured.
+    #[serde(default)]
+    pub to_file: bool,
 }
 
 /// Body of `POST /admin/v1/policy`.
@@ -137,7 +140,7 @@ async fn keys(Extension(context): Extension<Context>) -> Response<Body> {
 
 async fn rotate(Extension(context): Extension<Context>, request: Request) -> Answer {
     let asked: RotateRequest = parsed(request).await?;
-    answer(&context, context.instance.rotate_key(&operator(&context)?, asked.role).await)
+    answer(&context, context.instance.rotate_key(&operator(&context)?, asked.role, asked.to_file).await)
 }
 
 /// `GET /admin/v1/policy?entry=`: the policy in force, or the one that an entry set.

@@ -117,6 +117,7 @@ impl Failure {
             // The operator's own, over the admin socket alone.
             EngineError::Collecting
             | EngineError::KeysBusy
+            | EngineError::NoNextKey { .. }
             | EngineError::BackupUnusable { .. }
             | EngineError::NotEmpty(_)
             | EngineError::Recover(_)

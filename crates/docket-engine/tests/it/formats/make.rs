@@ -72,7 +72,7 @@ async fn make(target: &Path) {
     site.remove_issuer(&admin, "acme").await.expect("removed");
     for role in [KeyRole::Receipt, KeyRole::Statement] {
         site.pass(10);
-        site.rotate_key(&admin, role).await.expect("replaced");
+        site.rotate_key(&admin, role, false).await.expect("replaced");
     }
 
     let write = |name: &str, bytes: &[u8]| {

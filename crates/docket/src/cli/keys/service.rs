@@ -23,6 +23,9 @@ pub(crate) struct RotateArgs {
     /// Which key: `receipt` signs tree heads, `statement` what the service itself says
     #[arg(value_name = "receipt|statement")]
     role: KeyRole,
+    /// Keep the new key in a file of the data folder, although a signing command is configured
+    #[arg(long)]
+    to_file: bool,
     #[command(flatten)]
     list: ListArgs,
 }
@@ -43,13 +46,13 @@ pub(crate) async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Allowed)
 }
 
-pub(crate) async fn rotate(RotateArgs { role, list: args }: RotateArgs) -> anyhow::Result<Exit> {
+pub(crate) async fn rotate(RotateArgs { role, to_file, list: args }: RotateArgs) -> anyhow::Result<Exit> {
     let key: KeyView = match Operator::of(&args.data).await? {
         Operator::Server { stream, data } => {
-            call((stream, data), "POST", KEYS_PATH, serde_json::to_vec(&RotateRequest { role })?).await?
+            call((stream, data), "POST", KEYS_PATH, serde_json::to_vec(&RotateRequest { role, to_file })?).await?
         }
         Operator::Here(instance) => {
-            let rotated = instance.rotate_key(&permit(&instance)?, role).await;
+            let rotated = instance.rotate_key(&permit(&instance)?, role, to_file).await;
             instance.close().await;
             rotated?
         }

@@ -43,6 +43,7 @@ async fn a_signing_command_signs_and_its_failures_leave_a_ledger_that_goes_on() 
 
     // Its key is not in force yet, so the file signs until the rotation; then there is no file any more.
     let old = site.receipt_key();
+    let old_file = std::fs::read_to_string(shell.path("data/keys/receipt.key")).expect("the first key");
     let server = Server::start_with(&site, &settings);
     let before = note("before");
     server.register(&before).await.expecting(201).receipt(&before, &old);
@@ -75,4 +76,17 @@ async fn a_signing_command_signs_and_its_failures_leave_a_ledger_that_goes_on() 
     let checked = shell.docket_among(&settings, &["fsck", "--data", "data", "--output", "json"]).expect(0).json();
     // Genesis, wabbit, the key, and eight notes.
     assert_eq!(checked["entries"], 11, "{checked}");
+
+    // What a crash before its removal leaves of the first key goes at the next start. The command has no other key, so the
+    // next one comes into a file only where that is said.
+    shell.write("data/keys/receipt.key", &old_file);
+    let server = Server::start_with(&site, &settings);
+    assert!(!shell.path("data/keys/receipt.key").exists());
+    shell.docket("keys rotate receipt --data data").fails(1, &["signing command has the key in force", "--to-file"]);
+    shell.docket("keys rotate receipt --to-file --data data").expect(0);
+    let kept = std::fs::read_to_string(shell.path("data/keys/receipt.key")).expect("the new key");
+    let kept = KeyFile::parse(&kept).expect("a key").key.public().clone();
+    let by_file = note("by the file again");
+    server.register(&by_file).await.expecting(201).receipt(&by_file, &kept);
+    server.stop().await;
 }
