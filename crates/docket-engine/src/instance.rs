@@ -11,7 +11,7 @@ use docket_proof::log_policy::LogPolicy;
 use docket_proof::note::{KeyName, NoteKey, NoteKeyKind, NoteSigner};
 use docket_store::keys::DataFolder;
 use docket_store::{BlobStorage, HeadGuard, Store, StoreError};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::access::{Access, Rules, Tokens};
 use crate::clock::Clock;
@@ -67,6 +67,8 @@ pub struct Instance {
     pub(crate) ledger: Ledger,
     pub(crate) pending: Pending,
     pub(crate) turns: Turns,
+    /// How many policies are evaluated at once.
+    pub(crate) evaluations: Semaphore,
     pub(crate) uploads: Uploads,
     pub(crate) collector: Collector,
     pub(crate) access: Access,
@@ -151,6 +153,7 @@ impl Instance {
             ledger,
             pending: Pending::default(),
             turns: Turns::new(),
+            evaluations: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             uploads,
             collector: Collector::default(),
             access,

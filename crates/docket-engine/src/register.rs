@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use docket_judge::policy::{Decision, EARLIER_MAX, EarlierClaim};
+use docket_judge::policy::{Decision, EARLIER_MAX, EarlierClaim, Identified, Refusal};
 use docket_oci::digest::Digest;
 use docket_oci::manifest::{Descriptor, Manifest};
 use docket_oci::name::{Reference, RepositoryName};
@@ -13,7 +13,7 @@ use crate::access::{Permit, Right};
 use crate::effect::Effect;
 use crate::error::{EngineError, PlaceError};
 use crate::instance::Instance;
-use crate::ledger::{Candidate, History, Logged, Place, indexed, own_manifest};
+use crate::ledger::{Candidate, History, Logged, Place, PolicyInForce, indexed, own_manifest};
 use crate::observe::OBSERVATION_TYPE;
 use crate::own::claims_to_be_own;
 use crate::pending::Progress;
@@ -58,9 +58,11 @@ impl Instance {
         let entry_id = statement.entry_id();
         let mut turn = None;
         for _ in 0..DECISIONS_MAX {
-            let policy = self.ledger.policy();
+            let (policy, now) = (self.ledger.policy(), self.clock.now());
+            let identified = policy.policy.identify(statement.clone(), now);
             let (mut history, mut earlier) = (None, Vec::new());
-            if policy.policy.reads_earlier() {
+            // Whoever is nobody's issuer waits for nothing, and keeps nobody waiting.
+            if identified.is_ok() && policy.policy.reads_earlier() {
                 let subject = indexed(statement.subject());
                 // Of those that are decided at once by what was said before, one could be logged and all others would be
                 // decided again, over and over. So they wait for each other here.
@@ -71,7 +73,10 @@ impl Instance {
                 history = Some(History { subject, size });
                 earlier = self.earlier(subject, size).await?;
             }
-            let decision = policy.policy.decide(statement.clone(), &earlier, self.clock.now());
+            let decision = match identified {
+                Ok(identified) => self.judged(&policy, identified, earlier, now).await,
+                Err(refusal) => Err(refusal),
+            };
             let place = match repository {
                 // Whoever is refused learns nothing about the repository.
                 Some(_) if decision.is_err() && !self.is_logged(&entry_id).await? => None,
@@ -96,6 +101,26 @@ impl Instance {
             }
         }
         Err(EngineError::PoolFull)
+    }
+
+    /// Decides by the policy in force. Rules run where a long evaluation keeps no connection waiting, on as many threads as there
+    /// are processors.
+    async fn judged(
+        &self,
+        policy: &PolicyInForce,
+        identified: Identified,
+        earlier: Vec<EarlierClaim>,
+        now: i64,
+    ) -> Result<Decision, Refusal> {
+        let (entry, rules) = (policy.policy.entry(), Arc::clone(&policy.policy));
+        if rules.rules().is_none() {
+            return rules.judge(identified, &earlier, now);
+        }
+        let _running = self.evaluations.acquire().await;
+        let judging = tokio::task::spawn_blocking(move || rules.judge(identified, &earlier, now));
+        judging.await.unwrap_or_else(|_| {
+            Err(Refusal::NotDecided { entry, reason: "its evaluation broke off, which is a defect".to_owned() })
+        })
     }
 
     /// One of the service's own statements, sent back to it. It stands in the ledger or it is forged; where it becomes visible

@@ -260,13 +260,24 @@ impl Policy {
     /// Decides about one statement from the statement, what was said before about its subject (oldest first; looked at only
     /// if the policy reads it), the time and this policy alone.
     pub fn decide(&self, statement: SignedStatement, earlier: &[EarlierClaim], now: i64) -> Result<Decision, Refusal> {
+        self.judge(self.identify(statement, now)?, earlier, now)
+    }
+
+    /// The same about a statement whose signature was checked before.
+    pub fn judge(&self, identified: Identified, earlier: &[EarlierClaim], now: i64) -> Result<Decision, Refusal> {
+        let Identified { statement, identity, entry: issuer_entry } = identified;
         if statement.claim_type().starts_with(OWN_TYPES) {
             return Err(Refusal::OwnType(statement.claim_type().to_owned()));
         }
-        let Identified { statement, identity, entry: issuer_entry } = self.identify(statement, now)?;
         if let Some(rules) = &self.rules {
             let earlier = rules.reads_earlier().then_some(earlier);
             let entry = self.entry;
+            // Rules would see nothing where other readers see something.
+            if statement.says_json() && statement.json_payload().is_none() {
+                let reason = "its payload says that it is JSON and is not, or readers would disagree about it (a member named twice, a \
+                              number or text that does not exist, more than 128 levels)";
+                return Err(Refusal::NotDecided { entry, reason: reason.to_owned() });
+            }
             match rules.evaluate(input::input(&statement, &identity, issuer_entry, earlier, now)) {
                 Answer::Allowed => {}
                 Answer::Refused(reasons) => return Err(Refusal::NotAllowed { entry, reasons }),

@@ -25,6 +25,7 @@ pub use presented::{PayloadMatch, PresentedStatement};
 mod decode;
 mod draft;
 mod error;
+mod json;
 mod presented;
 
 /// Most bytes an entry may have: what the length field of a tile's entry bundle holds. Larger documents are blobs
@@ -197,12 +198,18 @@ impl SignedStatement {
         &self.content
     }
 
-    /// The payload, if its media type says that it is JSON and it is: what policies and queries may look into.
+    /// Whether the media type of the payload says that it is JSON.
+    pub fn says_json(&self) -> bool {
+        let Content::Payload { media_type, .. } = &self.content else { return false };
+        let kind = docket_oci::media::essence(media_type).to_ascii_lowercase();
+        kind == "application/json" || kind.ends_with("+json")
+    }
+
+    /// The payload, if it [says that it is JSON](Self::says_json) and every reader would read the same: what policies and queries may
+    /// look into.
     pub fn json_payload(&self) -> Option<serde_json::Value> {
-        let Content::Payload { media_type, bytes } = &self.content else { return None };
-        let kind = docket_oci::media::essence(media_type);
-        let is_json = kind == "application/json" || kind.ends_with("+json");
-        if is_json { serde_json::from_slice(bytes).ok() } else { None }
+        let Content::Payload { bytes, .. } = &self.content else { return None };
+        if self.says_json() { json::unambiguous(bytes) } else { None }
     }
 
     /// The claim type: the media type of the document in a hash envelope; for an in-toto Statement in the payload its

@@ -18,6 +18,7 @@ use crate::ledger::pool::{Job, Logged, StatementJob};
 use crate::ledger::witness::{ChangeJob, Witnessed, take_independent};
 use crate::ledger::{Head, PolicyInForce, Shared, load};
 use crate::observe::OBSERVATION_TYPE;
+use crate::own::GENESIS_INDEX;
 
 type Reply = oneshot::Sender<Result<Logged, EngineError>>;
 
@@ -220,6 +221,8 @@ impl Sequencer {
         self.frontier = batch.frontier.clone();
         let head = load::with_key_in_force(batch.head.clone(), &self.shared.identity, &keys, now).await;
         self.publish(&batch, head, keys, &candidates);
+        // With a new key goes its turn, before whoever asked for it may ask again.
+        drop(candidates);
         let registered = replies.len() as u64;
         for (position, reply) in replies.into_iter().enumerate() {
             let index = batch.first + position as u64;
@@ -388,7 +391,9 @@ fn in_force(policy_entry: u64, now: i64) -> impl FnMut(&StatementJob) -> bool {
     let mut changed = false;
     move |job| {
         let age = now.saturating_sub(job.candidate.basis.decided_at);
-        let current = job.policy_entry == policy_entry && !changed && (0..=DECISION_AGE_MAX).contains(&age);
+        // What the service itself says is decided by nobody's clock, and may have waited for its signature.
+        let fresh = job.candidate.basis.issuer_entry == GENESIS_INDEX || (0..=DECISION_AGE_MAX).contains(&age);
+        let current = job.policy_entry == policy_entry && !changed && fresh;
         changed |= current && job.candidate.effect != Effect::None;
         current
     }

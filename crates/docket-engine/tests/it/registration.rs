@@ -10,7 +10,7 @@ use docket_proof::subject::Subject;
 use futures_util::future::join_all;
 
 use crate::rows::Rows;
-use crate::signer::{NOTE, SBOM, Signer, entry_id};
+use crate::signer::{NOTE, SBOM, Signer, entry_id, note};
 use crate::site::{HOME, START, Site, repository};
 
 const BASE: &str = include_str!("../../../../policies/base.rego");
@@ -197,7 +197,7 @@ async fn shipped_subject_owners_lets_nobody_speak_of_anothers_artifact() {
     set(&site, &[BASE, SUBJECT_OWNERS]).await.expect("set");
     let (image, rocket) = (digest(b"image"), digest(b"rocket"));
     let said = |signer: &Signer, name: &str, digest: &Digest, text: &str| {
-        let content = Content::Payload { media_type: NOTE.to_owned(), bytes: text.as_bytes().to_vec() };
+        let content = note(text);
         signer.sign(Subject::artifact(&repository(name), digest), content)
     };
     let ok = async |statement: Vec<u8>| site.log_only(&statement).await.expect("registered");
@@ -248,7 +248,7 @@ async fn shipped_time_bounds_refuses_the_old_the_future_and_the_timeless() {
     let (site, wabbit) = Site::with_issuer().await;
     set(&site, &[BASE, TIME_BOUNDS]).await.expect("set");
     let at = |issued_at: Option<i64>| {
-        let content = Content::Payload { media_type: NOTE.to_owned(), bytes: format!("{issued_at:?}").into_bytes() };
+        let content = note(&format!("{issued_at:?}"));
         let subject = Subject::stream(&repository("wabbit/net-monitor"));
         let draft = Draft { issuer: wabbit.issuer.clone(), subject, issued_at, content, typ: None };
         draft.sign(&wabbit.key).expect("a good draft")
@@ -276,6 +276,31 @@ async fn a_policy_sees_the_payload_and_the_headers() {
     assert_refused(&site, &predicate(false), "gives no reason").await;
     let claims = site.ask(ClaimQuery { claim_type: Some(TESTED.to_owned()), ..ClaimQuery::default() }).await.claims;
     assert_eq!(claims[0].payload.as_ref().expect("it is small")["predicate"]["passed"], true);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_payload_that_readers_disagree_about_is_not_judged() {
+    let (site, wabbit) = Site::with_issuer().await;
+    let failed = "\nreasons contains \"it failed\" if input.payload.predicate.passed == false\n";
+    set(&site, &[BASE, &format!("package docket.registration\n{failed}")]).await.expect("set");
+    let image = digest(b"image");
+    for predicate in [
+        r#"{"passed":false,"x":1e999}"#,
+        r#"{"passed":false,"x":"\ud800"}"#,
+        r#"{"passed":false,"passed":true}"#,
+        &format!(r#"{{"passed":false,"x":{}{}}}"#, "[".repeat(200), "]".repeat(200)),
+    ] {
+        let refused = site.log_only(&in_toto(&wabbit, &image, &image, TESTED, predicate)).await.expect_err("refused");
+        assert!(matches!(refused, EngineError::Refused(Refusal::NotDecided { .. })), "{refused}");
+        assert!(refused.to_string().contains("readers would disagree"), "{refused}");
+    }
+    // Media types know no case.
+    let bytes = br#"{"predicate":{"passed":false}}"#.to_vec();
+    let content = Content::Payload { media_type: "Application/JSON".to_owned(), bytes };
+    let statement = wabbit.sign(Subject::stream(&repository("wabbit/net-monitor")), content);
+    assert_refused(&site, &statement, "it failed").await;
+    site.log_only(&in_toto(&wabbit, &image, &image, TESTED, r#"{"passed":true}"#)).await.expect("allowed");
     site.end().await;
 }
 
@@ -331,7 +356,7 @@ async fn what_is_no_artifact_has_earlier_claims_too() {
     let (site, wabbit) = Site::with_issuer().await;
     set(&site, &[FIRST_OF_TYPE]).await.expect("set");
     let about = |subject: &str, text: &str| {
-        let content = Content::Payload { media_type: NOTE.to_owned(), bytes: text.as_bytes().to_vec() };
+        let content = note(text);
         wabbit.sign(Subject::parse(subject).expect("a subject"), content)
     };
     // A stream is the same whatever qualifies it; a name that is no package URL is its text.

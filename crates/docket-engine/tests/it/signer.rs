@@ -68,6 +68,9 @@ fn artifact_subject(digest: &Digest) -> Subject {
     Subject::artifact(&repository("wabbit/net-monitor"), digest)
 }
 
-fn note(text: &str) -> Content {
-    Content::Payload { media_type: NOTE.to_owned(), bytes: text.as_bytes().to_vec() }
+/// A claim that carries this JSON, or this text as JSON.
+pub(crate) fn note(text: &str) -> Content {
+    let is_json = serde_json::from_str::<serde_json::Value>(text).is_ok();
+    let json = if is_json { text.to_owned() } else { serde_json::Value::from(text).to_string() };
+    Content::Payload { media_type: NOTE.to_owned(), bytes: json.into_bytes() }
 }

@@ -51,15 +51,25 @@ fn no_payload_hides_what_else_a_policy_is_told() {
     let mut policy = policy();
     policy.set_rules(compiled("allow if count(reasons) == 0\n\nreasons contains input.issuer.id if input.now > 0"), 7);
     let deep = format!("{}7{}", "[".repeat(100), "]".repeat(100));
-    for payload in
-        [r#"{"$serde_json::private::Number":"x"}"#, r#"{"a":1e400}"#, r#"{"a":1,"a":2}"#, "[", &deep, "1e999999"]
-    {
-        for media_type in ["application/json", "application/x+json"] {
+    for (payload, is_judged) in [
+        (r#"{"$serde_json::private::Number":"x"}"#, true),
+        (&*deep, true),
+        (r#"{"a":1e400}"#, false),
+        (r#"{"a":1,"a":2}"#, false),
+        ("[", false),
+        ("1e999999", false),
+    ] {
+        for media_type in ["application/json", "application/X+JSON"] {
             let content = Content::Payload { media_type: media_type.to_owned(), bytes: payload.as_bytes().to_vec() };
             let statement = Draft { content, ..envelope(b"") }.sign(&wabbit()).expect("a good draft");
             let refused = policy.decide(SignedStatement::decode(&statement).expect("well formed"), &[], NOW);
-            let reasons = vec![wabbit_name().to_string()];
-            assert_eq!(refused, Err(Refusal::NotAllowed { entry: 7, reasons }), "{payload}");
+            match refused {
+                Err(Refusal::NotAllowed { entry: 7, reasons }) if is_judged => {
+                    assert_eq!(reasons, [wabbit_name().to_string()], "{payload}");
+                }
+                Err(Refusal::NotDecided { entry: 7, .. }) if !is_judged => {}
+                other => panic!("{payload}: {other:?}"),
+            }
         }
     }
 }
