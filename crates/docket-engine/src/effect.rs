@@ -76,10 +76,7 @@ impl Effect {
                 Ok(Self::RemoveIssuer { name })
             }
             KEY_TYPE => Ok(Self::ReplaceKey),
-            POLICY_TYPE => {
-                let rules = Rules::compile(modules(bytes)?).map_err(|failure| failure.to_string())?;
-                Ok(Self::SetPolicy(Arc::new(rules)))
-            }
+            POLICY_TYPE => Ok(Self::SetPolicy(Arc::new(Rules::of_ledger(modules(bytes)?)))),
             _ => Ok(Self::None),
         }
     }

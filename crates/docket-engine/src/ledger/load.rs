@@ -143,6 +143,10 @@ async fn policy_at(store: &Store, service: &Issuer, size: u64) -> Result<PolicyI
     }
     let mut policy = Policy::new();
     effects.iter().for_each(|(index, effect)| effect.apply(&mut policy, *index));
+    if let Some(failure) = policy.rules().and_then(|rules| rules.unusable()) {
+        let entry = policy.entry();
+        tracing::error!(entry, %failure, "this release cannot use the policy in force and refuses every statement; set another");
+    }
     let entry = effects.last_key_value().map_or(GENESIS_INDEX, |(index, _)| *index);
     Ok(PolicyInForce { policy: Arc::new(policy), entry })
 }

@@ -45,7 +45,8 @@ pub struct Module {
 #[derive(Debug, Clone)]
 pub struct Rules {
     modules: Vec<Module>,
-    program: Arc<Program>,
+    /// Or why there is none.
+    program: Result<Arc<Program>, RulesError>,
     machines: Arc<Machines>,
     reads_earlier: bool,
 }
@@ -148,11 +149,27 @@ impl Rules {
         let program = Compiler::compile_from_policy(&policy, &[ALLOW, REASONS]).map_err(compile_error)?;
         check_program(&program)?;
         let reads_earlier = modules.iter().any(|module| module.text.contains(EARLIER));
-        let rules = Self { modules, program, machines: Arc::default(), reads_earlier };
+        let rules = Self { modules, program: Ok(program), machines: Arc::default(), reads_earlier };
         match rules.evaluate(super::input::sample()) {
             Answer::Allowed | Answer::Refused(_) => Ok(rules),
             Answer::Failed(reason) => Err(RulesError::Sample(reason)),
         }
+    }
+
+    /// A policy that stands in a ledger. Another release compiled it; where this one cannot, it refuses everything, so that
+    /// the ledger opens and another policy can be set.
+    pub fn of_ledger(modules: Vec<Module>) -> Self {
+        Self::compile(modules.clone()).unwrap_or_else(|failure| Self {
+            modules,
+            program: Err(failure),
+            machines: Arc::default(),
+            reads_earlier: false,
+        })
+    }
+
+    /// Why it refuses everything, if this release cannot compile it.
+    pub fn unusable(&self) -> Option<&RulesError> {
+        self.program.as_ref().err()
     }
 
     /// The texts it was compiled from.
@@ -168,7 +185,11 @@ impl Rules {
 
     /// Asks about one input.
     pub(super) fn evaluate(&self, input: Value) -> Answer {
-        let answer = self.machines.take().map_or_else(|| self.machine(), Ok).and_then(|mut machine| {
+        let program = match &self.program {
+            Ok(program) => program,
+            Err(failure) => return Answer::Failed(failure.to_string()),
+        };
+        let answer = self.machines.take().map_or_else(|| machine(program), Ok).and_then(|mut machine| {
             machine.set_input(input);
             let answer = answer(&mut machine)?;
             // One that failed is not used again; nor is an input kept for the next.
@@ -178,14 +199,14 @@ impl Rules {
         });
         answer.unwrap_or_else(|failure| Answer::Failed(one_line(&failure.to_string())))
     }
+}
 
-    fn machine(&self) -> Result<RegoVM, VmError> {
-        let mut machine = RegoVM::new();
-        machine.set_max_instructions(INSTRUCTIONS_MAX);
-        machine.load_program(Arc::clone(&self.program));
-        machine.set_data(Value::new_object())?;
-        Ok(machine)
-    }
+fn machine(program: &Arc<Program>) -> Result<RegoVM, VmError> {
+    let mut machine = RegoVM::new();
+    machine.set_max_instructions(INSTRUCTIONS_MAX);
+    machine.load_program(Arc::clone(program));
+    machine.set_data(Value::new_object())?;
+    Ok(machine)
 }
 
 impl Machines {

@@ -47,6 +47,26 @@ fn compiled(rules: &str) -> Arc<Rules> {
 }
 
 #[test]
+fn a_policy_of_another_release_that_cannot_be_compiled_refuses_everything() {
+    let modules = vec![Module {
+        name: "later.rego".to_owned(),
+        text: "package docket.registration\nallow whenever x".to_owned(),
+    }];
+    let rules = Rules::of_ledger(modules.clone());
+    assert!(rules.unusable().is_some());
+    assert_eq!(rules.modules(), modules);
+    let mut policy = policy();
+    policy.set_rules(Arc::new(rules), 7);
+    let refused = policy.decide(statement(), &[], NOW);
+    assert!(
+        matches!(&refused, Err(Refusal::NotDecided { entry: 7, reason }) if reason.contains("later.rego")),
+        "{refused:?}"
+    );
+    policy.set_rules(compiled("allow := true"), 8);
+    assert!(policy.decide(statement(), &[], NOW).is_ok());
+}
+
+#[test]
 fn no_payload_hides_what_else_a_policy_is_told() {
     let mut policy = policy();
     policy.set_rules(compiled("allow if count(reasons) == 0\n\nreasons contains input.issuer.id if input.now > 0"), 7);
