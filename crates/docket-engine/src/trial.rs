@@ -61,11 +61,11 @@ impl Trial {
             claim_type: statement.claim_type().to_owned(),
             logged_at: now,
         };
-        let refusal = self.policy.decide(statement, &earlier, now).err();
-        if refusal.is_none() {
+        let tried = tried(&self.policy, statement, &earlier, now);
+        if tried.allowed {
             self.said.push((subject, claim));
         }
-        Tried { allowed: refusal.is_none(), reason: refusal.map(|refusal| refusal.of_trial()), index: None }
+        tried
     }
 }
 
@@ -82,25 +82,28 @@ impl Instance {
             policy.set_rules(Rules::compile(request.modules.clone())?.into(), size);
         }
         let (reads_earlier, clock) = (policy.reads_earlier(), request.now.unwrap_or_else(|| self.clock.now()));
-        let (again, mut trial) = (policy.clone(), Trial::new(policy));
-        let mut tried = Vec::new();
+        let (mut trial, mut all) = (Trial::new(policy), Vec::new());
         for text in &request.statements {
             let statement = SignedStatement::decode(&STANDARD.decode(text).map_err(|_| EngineError::TriedForm)?)?;
             let row = self.store.entry_by_id(statement.entry_id().as_bytes()).await?.filter(|row| row.index < size);
             let below = row.as_ref().map_or(size, |row| row.index);
             let earlier =
                 if reads_earlier { self.earlier(indexed(statement.subject()), below).await? } else { Vec::new() };
-            tried.push(match row {
+            all.push(match row {
                 None => trial.decide(statement, earlier, size, clock),
                 Some(row) => {
                     let now = request.now.unwrap_or(row.decided_at);
-                    let decided = Trial::new(again.clone()).decide(statement, earlier, size, now);
-                    Tried { index: Some(row.index), ..decided }
+                    Tried { index: Some(row.index), ..tried(&trial.policy, statement, &earlier, now) }
                 }
             });
         }
-        Ok(tried)
+        Ok(all)
     }
+}
+
+fn tried(policy: &Policy, statement: SignedStatement, earlier: &[EarlierClaim], now: i64) -> Tried {
+    let refusal = policy.decide(statement, earlier, now).err();
+    Tried { allowed: refusal.is_none(), reason: refusal.map(|refusal| refusal.of_trial()), index: None }
 }
 
 /// Most statements of a trial.

@@ -273,12 +273,13 @@ impl Policy {
             let earlier = rules.reads_earlier().then_some(earlier);
             let entry = self.entry;
             // Rules would see nothing where other readers see something.
-            if statement.says_json() && statement.json_payload().is_none() {
+            let payload = statement.json_payload();
+            if statement.says_json() && payload.is_none() {
                 let reason = "its payload says that it is JSON and is not, or readers would disagree about it (a member named twice, a \
                               number or text that does not exist, more than 128 levels)";
                 return Err(Refusal::NotDecided { entry, reason: reason.to_owned() });
             }
-            match rules.evaluate(input::input(&statement, &identity, issuer_entry, earlier, now)) {
+            match rules.evaluate(input::input(&statement, payload.as_ref(), &identity, issuer_entry, earlier, now)) {
                 Answer::Allowed => {}
                 Answer::Refused(reasons) => return Err(Refusal::NotAllowed { entry, reasons }),
                 Answer::Failed(reason) => return Err(Refusal::NotDecided { entry, reason }),

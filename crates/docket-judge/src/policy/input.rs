@@ -31,9 +31,10 @@ pub struct EarlierClaim {
     pub logged_at: i64,
 }
 
-/// The input for one statement. `earlier` is for policies that ask for it.
+/// The input for one statement, whose payload may be JSON. `earlier` is for policies that ask for it.
 pub(super) fn input(
     statement: &VerifiedStatement,
+    payload: Option<&serde_json::Value>,
     identity: &Identity,
     issuer_entry: u64,
     earlier: Option<&[EarlierClaim]>,
@@ -70,7 +71,7 @@ pub(super) fn input(
         ("issuer", issuer),
         ("subject", about),
         ("claim", claim),
-        ("payload", statement.json_payload().as_ref().map_or(Value::Null, of_json)),
+        ("payload", payload.map_or(Value::Null, of_json)),
     ];
     if let Some(earlier) = earlier {
         let earlier = &earlier[..earlier.len().min(EARLIER_MAX)];
