@@ -12,7 +12,8 @@ use docket_store::{BlobStorage, Store};
 use futures_util::future::{join_all, join3};
 
 use super::answered::{CLAIMS, prepared};
-use crate::harness::{Ask as _, Issuer, Server, Site, bytes_of, sha256};
+use super::random;
+use crate::harness::{Ask as _, Issuer, Server, Site, sha256};
 
 /// Statements, and what came back for them, whoever got it: the first receipt, and fresh ones.
 #[derive(Default)]
@@ -103,11 +104,6 @@ impl Released {
         self.statements.extend(more.statements);
         self.receipts.extend(more.receipts.into_iter().map(|(number, receipt)| (before + number, receipt)));
     }
-}
-
-fn random(seed: u32, round: u64) -> u64 {
-    let bytes = bytes_of(u64::from(seed) + round, 8);
-    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
 const ROUNDS: u64 = 20;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures_util::future::{BoxFuture, FutureExt as _, join, join_all};
 
 use super::answered::{Answered, Writer, prepared};
-use crate::harness::{Server, bytes_of};
+use super::random;
+use crate::harness::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_at_random_moments_lose_nothing_that_was_answered() {
@@ -55,11 +56,6 @@ async fn fifty_kills_at_random_moments_lose_nothing_that_was_answered() {
     let report = site.fsck_clean();
     // Genesis, the issuer, and every statement once.
     assert_eq!(report.entries, 2 + all.receipts() as u64);
-}
-
-fn random(seed: u32, round: u64) -> u64 {
-    let bytes = bytes_of(u64::from(seed) + round, 8);
-    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
 const ROUNDS: u64 = 50;
