@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use docket_engine::{Backup, Instance};
 
-use crate::cli::operator::{Operator, call, permit};
+use crate::cli::operator::{Operator, permit};
 use crate::cli::output::{Exit, Format, data, json, say};
 use crate::http::{BACKUP_PATH, BackupRequest};
 
@@ -52,17 +52,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
 async fn create(args: CreateArgs) -> anyhow::Result<Exit> {
     // The server may stand in another folder.
     let out = std::path::absolute(&args.out)?;
-    let backup: Backup = match Operator::of(&args.data).await? {
-        Operator::Server { stream, data } => {
-            let request = serde_json::to_vec(&BackupRequest { out })?;
-            call((stream, data), "POST", BACKUP_PATH, request).await?
-        }
-        Operator::Here(instance) => {
-            let backup = instance.backup(&permit(&instance)?, &out).await;
-            instance.close().await;
-            backup?
-        }
-    };
+    let request = serde_json::to_vec(&BackupRequest { out: out.clone() })?;
+    let backup = async |instance: &Instance| Ok(instance.backup(&permit(instance)?, &out).await?);
+    let backup: Backup = Operator::of(&args.data).await?.ask(("POST", BACKUP_PATH, request), backup).await?;
     print(&backup, args.output)?;
     if args.output == Format::Text {
         say(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use docket_engine::{AdmissionForm, CredentialView, IssuerView};
+use docket_engine::{AdmissionForm, CredentialView, Instance, IssuerView};
 use docket_judge::policy::Credential;
 use docket_oci::query::escape;
 use docket_proof::certified::CertifiedIssuer;
@@ -12,7 +12,7 @@ use docket_proof::key::{Issuer, PublicKeyFile};
 use docket_proof::x509::Roots;
 
 use crate::cli::claim::read_chain;
-use crate::cli::operator::{Operator, call, permit};
+use crate::cli::operator::{Operator, permit};
 use crate::cli::output::{Exit, Format, UsageError, data, json, say};
 use crate::http::{ISSUERS_PATH, Removed};
 
@@ -99,17 +99,10 @@ async fn add(args: AddArgs) -> anyhow::Result<Exit> {
         Some(key) => by_key(key, &args.issuer)?,
         None => by_certificate(&args)?,
     };
-    let added: IssuerView = match Operator::of(&args.data).await? {
-        Operator::Server { stream, data } => {
-            let form = AdmissionForm::of(&args.name, &credential);
-            call((stream, data), "POST", ISSUERS_PATH, serde_json::to_vec(&form)?).await?
-        }
-        Operator::Here(instance) => {
-            let added = instance.admit_issuer(&permit(&instance)?, &args.name, credential).await;
-            instance.close().await;
-            added?
-        }
-    };
+    let request = serde_json::to_vec(&AdmissionForm::of(&args.name, &credential))?;
+    let added =
+        async |instance: &Instance| Ok(instance.admit_issuer(&permit(instance)?, &args.name, credential).await?);
+    let added: IssuerView = Operator::of(&args.data).await?.ask(("POST", ISSUERS_PATH, request), added).await?;
     match args.output {
         Format::Json => json(&added)?,
         Format::Text => {
@@ -154,17 +147,11 @@ fn by_certificate(args: &AddArgs) -> anyhow::Result<Credential> {
 }
 
 async fn remove(args: RemoveArgs) -> anyhow::Result<Exit> {
-    let removed: Removed = match Operator::of(&args.data).await? {
-        Operator::Server { stream, data } => {
-            let path = format!("{ISSUERS_PATH}?name={}", escape(&args.name));
-            call((stream, data), "DELETE", &path, Vec::new()).await?
-        }
-        Operator::Here(instance) => {
-            let removed = instance.remove_issuer(&permit(&instance)?, &args.name).await;
-            instance.close().await;
-            Removed { entry: removed? }
-        }
+    let path = format!("{ISSUERS_PATH}?name={}", escape(&args.name));
+    let removed = async |instance: &Instance| {
+        Ok(Removed { entry: instance.remove_issuer(&permit(instance)?, &args.name).await? })
     };
+    let removed: Removed = Operator::of(&args.data).await?.ask(("DELETE", &path, Vec::new()), removed).await?;
     match args.output {
         Format::Json => json(&removed)?,
         Format::Text => data(&format!("removed  {}  entry #{}", args.name, removed.entry)),
@@ -197,14 +184,9 @@ fn identities(args: &IdentitiesArgs) -> anyhow::Result<Exit> {
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Exit> {
-    let issuers: Vec<IssuerView> = match Operator::of(&args.data).await? {
-        Operator::Server { stream, data } => call((stream, data), "GET", ISSUERS_PATH, Vec::new()).await?,
-        Operator::Here(instance) => {
-            let issuers = instance.issuers();
-            instance.close().await;
-            issuers
-        }
-    };
+    let issuers = async |instance: &Instance| Ok(instance.issuers());
+    let issuers: Vec<IssuerView> =
+        Operator::of(&args.data).await?.ask(("GET", ISSUERS_PATH, Vec::new()), issuers).await?;
     match args.output {
         Format::Json => json(&issuers)?,
         Format::Text => issuers.iter().for_each(|issuer| {

@@ -34,6 +34,22 @@ impl Operator {
         }
         Ok(Self::Here(Box::new(Instance::open(&config.data, options(&config).await?).await?)))
     }
+
+    /// Has the server do it by a request, or does it here and closes the folder.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        self,
+        (method, path, body): (&str, &str, Vec<u8>),
+        here: impl AsyncFnOnce(&Instance) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        match self {
+            Self::Server { stream, data } => call((stream, data), method, path, body).await,
+            Self::Here(instance) => {
+                let done = here(&instance).await;
+                instance.close().await;
+                done
+            }
+        }
+    }
 }
 
 /// The operator's permit on a folder that this process holds.

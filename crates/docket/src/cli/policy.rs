@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use docket_engine::{IssuerView, PolicyView, Replay, Trial, TrialRequest, Tried};
+use docket_engine::{Instance, IssuerView, PolicyView, Replay, Trial, TrialRequest, Tried};
 use docket_judge::policy::{Module, Policy, Rules};
 use docket_proof::statement::SignedStatement;
 
-use crate::cli::operator::{Operator, call, permit};
+use crate::cli::operator::{Operator, permit};
 use crate::cli::output::{Exit, Format, UsageError, data, json, say};
 use crate::cli::serve::clock;
 use crate::http::{POLICY_PATH, PolicyRequest, REPLAY_PATH, TRIAL_PATH};
@@ -95,19 +95,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
 
 async fn set(args: SetArgs) -> anyhow::Result<Exit> {
     let modules = args.modules.iter().map(|path| module(path)).collect::<Result<Vec<_>, _>>()?;
-    // Before a server is asked, so that what is wrong is said wherever it is found.
-    Rules::compile(modules.clone())?;
-    let view: PolicyView = match Operator::of(&args.data).await? {
-        Operator::Server { stream, data } => {
-            let request = serde_json::to_vec(&PolicyRequest { modules })?;
-            call((stream, data), "POST", POLICY_PATH, request).await?
-        }
-        Operator::Here(instance) => {
-            let set = instance.set_policy(&permit(&instance)?, modules).await;
-            instance.close().await;
-            set?
-        }
-    };
+    let request = serde_json::to_vec(&PolicyRequest { modules: modules.clone() })?;
+    let set = async |instance: &Instance| Ok(instance.set_policy(&permit(instance)?, modules).await?);
+    let view: PolicyView = Operator::of(&args.data).await?.ask(("POST", POLICY_PATH, request), set).await?;
     match args.output {
         Format::Json => json(&view)?,
         Format::Text => data(&format!("in force  {}  entry #{}", names(&view), view.entry)),
@@ -116,20 +106,12 @@ async fn set(args: SetArgs) -> anyhow::Result<Exit> {
 }
 
 async fn show(args: ShowArgs) -> anyhow::Result<Exit> {
-    let view: PolicyView = match Operator::of(&args.data).await? {
-        Operator::Server { stream, data } => {
-            let query = args.entry.map_or_else(String::new, |entry| format!("?entry={entry}"));
-            call((stream, data), "GET", &format!("{POLICY_PATH}{query}"), Vec::new()).await?
-        }
-        Operator::Here(instance) => {
-            let view = match args.entry {
-                Some(entry) => instance.policy_of(&permit(&instance)?, entry).await,
-                None => Ok(instance.policy()),
-            };
-            instance.close().await;
-            view?
-        }
+    let path = args.entry.map_or_else(|| POLICY_PATH.to_owned(), |entry| format!("{POLICY_PATH}?entry={entry}"));
+    let policy = async |instance: &Instance| match args.entry {
+        Some(entry) => Ok(instance.policy_of(&permit(instance)?, entry).await?),
+        None => Ok(instance.policy()),
     };
+    let view: PolicyView = Operator::of(&args.data).await?.ask(("GET", &path, Vec::new()), policy).await?;
     match args.output {
         Format::Json => json(&view)?,
         Format::Text => {
@@ -189,16 +171,9 @@ async fn test(args: TestArgs) -> anyhow::Result<Exit> {
 
 /// With the issuers and the earlier claims of a ledger.
 async fn on_ledger(folder: &Path, request: &TrialRequest) -> anyhow::Result<Vec<Tried>> {
-    match Operator::of(folder).await? {
-        Operator::Server { stream, data } => {
-            call((stream, data), "POST", TRIAL_PATH, serde_json::to_vec(request)?).await
-        }
-        Operator::Here(instance) => {
-            let tried = instance.try_policy(&permit(&instance)?, request).await;
-            instance.close().await;
-            Ok(tried?)
-        }
-    }
+    let tried = async |instance: &Instance| Ok(instance.try_policy(&permit(instance)?, request).await?);
+    let body = serde_json::to_vec(request)?;
+    Operator::of(folder).await?.ask(("POST", TRIAL_PATH, body), tried).await
 }
 
 /// Without a ledger: the statements are all that there is.
@@ -217,14 +192,8 @@ fn alone(issuers: &Path, modules: Vec<Module>, statements: &[Vec<u8>], now: i64)
 }
 
 async fn replay(args: ReplayArgs) -> anyhow::Result<Exit> {
-    let replay: Replay = match Operator::of(&args.data).await? {
-        Operator::Server { stream, data } => call((stream, data), "POST", REPLAY_PATH, Vec::new()).await?,
-        Operator::Here(instance) => {
-            let replay = instance.replay_policy(&permit(&instance)?).await;
-            instance.close().await;
-            replay?
-        }
-    };
+    let again = async |instance: &Instance| Ok(instance.replay_policy(&permit(instance)?).await?);
+    let replay: Replay = Operator::of(&args.data).await?.ask(("POST", REPLAY_PATH, Vec::new()), again).await?;
     match args.output {
         Format::Json => json(&replay)?,
         Format::Text => {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use docket_engine::{KeyRole, KeyView};
+use docket_engine::{Instance, KeyRole, KeyView};
 
-use crate::cli::operator::{Operator, call, permit};
+use crate::cli::operator::{Operator, permit};
 use crate::cli::output::{Exit, Format, data, json, say};
 use crate::http::{KEYS_PATH, RotateRequest};
 
@@ -31,14 +31,8 @@ pub(crate) struct RotateArgs {
 }
 
 pub(crate) async fn list(args: ListArgs) -> anyhow::Result<Exit> {
-    let keys: Vec<KeyView> = match Operator::of(&args.data).await? {
-        Operator::Server { stream, data } => call((stream, data), "GET", KEYS_PATH, Vec::new()).await?,
-        Operator::Here(instance) => {
-            let keys = instance.keys();
-            instance.close().await;
-            keys
-        }
-    };
+    let keys = async |instance: &Instance| Ok(instance.keys());
+    let keys: Vec<KeyView> = Operator::of(&args.data).await?.ask(("GET", KEYS_PATH, Vec::new()), keys).await?;
     match args.output {
         Format::Json => json(&keys)?,
         Format::Text => keys.iter().for_each(|key| data(&line(key))),
@@ -47,16 +41,9 @@ pub(crate) async fn list(args: ListArgs) -> anyhow::Result<Exit> {
 }
 
 pub(crate) async fn rotate(RotateArgs { role, to_file, list: args }: RotateArgs) -> anyhow::Result<Exit> {
-    let key: KeyView = match Operator::of(&args.data).await? {
-        Operator::Server { stream, data } => {
-            call((stream, data), "POST", KEYS_PATH, serde_json::to_vec(&RotateRequest { role, to_file })?).await?
-        }
-        Operator::Here(instance) => {
-            let rotated = instance.rotate_key(&permit(&instance)?, role, to_file).await;
-            instance.close().await;
-            rotated?
-        }
-    };
+    let request = serde_json::to_vec(&RotateRequest { role, to_file })?;
+    let rotated = async |instance: &Instance| Ok(instance.rotate_key(&permit(instance)?, role, to_file).await?);
+    let key: KeyView = Operator::of(&args.data).await?.ask(("POST", KEYS_PATH, request), rotated).await?;
     match args.output {
         Format::Json => json(&key)?,
         Format::Text => {
